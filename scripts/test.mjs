@@ -1,0 +1,21 @@
+// Runs every compiled test, or those whose path holds one of the words given: `npm test -- lib/dns`.
+// Two files at a time: each may start servers of its own.
+import { spawnSync } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const words = process.argv.slice(2)
+const files = readdirSync(join(root, 'dist', 'test'), { recursive: true })
+  .map(String)
+  .filter((file) => file.endsWith('.test.js'))
+  .filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
+  .map((file) => join('dist', 'test', file))
+  .sort()
+const { status } = spawnSync(
+  process.execPath,
+  ['--test', '--test-reporter=spec', '--test-concurrency=2', ...files],
+  { cwd: root, stdio: 'inherit' },
+)
+process.exit(status ?? 1)
