@@ -1,0 +1,25 @@
+// Address lists of header fields, RFC 5322 section 3.4 with RFC 6532: groups, comments, quoted local parts, UTF-8.
+// @haraka/email-address does the grammar; it is imported here and nowhere else.
+import { parseHeader } from '@haraka/email-address'
+import { fieldsNamed, fieldValue, type Field } from './header.ts'
+
+/**
+ * The addresses (`local@domain`, as written) in all fields of that name, members of groups included.
+ * A field that does not parse gives none: whoever is not seen in it counts as a Bcc recipient.
+ */
+export function mailboxesIn(fields: readonly Field[], name: string): string[] {
+  return fieldsNamed(fields, name).flatMap((field) => {
+    try {
+      return parseHeader(fieldValue(field)).flatMap((entry) => addressesOf(entry))
+    } catch {
+      return []
+    }
+  })
+}
+
+function addressesOf(entry: object): string[] {
+  if ('addresses' in entry && Array.isArray(entry.addresses)) {
+    return entry.addresses.flatMap((member: object) => addressesOf(member))
+  }
+  return 'address' in entry && typeof entry.address === 'string' ? [entry.address] : []
+}

@@ -1,0 +1,82 @@
+// A message as a header that is read and a body that streams. The bytes of both are those that came.
+import { findBlankLine, headerLikeLength, parseFields, type Field } from './header.ts'
+
+/** Whatever gives bytes, once. */
+export type ByteSource = AsyncIterable<Uint8Array> | Iterable<Uint8Array>
+
+export interface Message {
+  readonly fields: readonly Field[]
+  /** CRLF, or nothing when the message has no empty line after its header. */
+  readonly separator: Uint8Array
+  /** Can be read once. */
+  readonly body: AsyncIterable<Uint8Array>
+}
+
+const CRLF = new Uint8Array([0x0d, 0x0a])
+const NOTHING = new Uint8Array(0)
+/** A header that is longer than this is not looked at further: the message is taken to have none. */
+const HEADER_LIMIT_BYTES = 4 * 1024 * 1024
+
+/** Reads the header and leaves the body in the stream. */
+export async function readMessage(source: ByteSource): Promise<Message> {
+  const iterator = iterate(source)
+  let head: Uint8Array = NOTHING
+  let searched = 0
+  for (;;) {
+    const next = await iterator.next()
+    if (next.done) return splitWithoutBlankLine(head, iterator)
+    head = head.length === 0 ? next.value : Buffer.concat([head, next.value])
+    // The empty line may lie across two pieces: three bytes of the piece before are looked at again.
+    const from = Math.max(0, searched - 3)
+    const found = from === 0 ? findBlankLine(head) : findLater(head, from)
+    if (found !== -1) {
+      return {
+        fields: parseFields(head.subarray(0, found)),
+        separator: CRLF,
+        body: rest(head.subarray(found + 2), iterator),
+      }
+    }
+    searched = head.length
+    if (head.length > HEADER_LIMIT_BYTES) return splitWithoutBlankLine(head, iterator)
+  }
+}
+
+function findLater(head: Uint8Array, from: number): number {
+  const at = Buffer.from(head.buffer, head.byteOffset, head.length).indexOf('\r\n\r\n', from)
+  return at === -1 ? -1 : at + 2
+}
+
+function splitWithoutBlankLine(head: Uint8Array, iterator: AsyncIterator<Uint8Array>): Message {
+  const length = headerLikeLength(head)
+  return {
+    fields: parseFields(head.subarray(0, length)),
+    separator: NOTHING,
+    body: rest(head.subarray(length), iterator),
+  }
+}
+
+async function* iterate(source: ByteSource): AsyncGenerator<Uint8Array> {
+  yield* source
+}
+
+async function* rest(first: Uint8Array, iterator: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
+  if (first.length > 0) yield first
+  yield* { [Symbol.asyncIterator]: () => iterator }
+}
+
+/** The whole message again, byte for byte. */
+export async function* messageBytes(message: Message): AsyncGenerator<Uint8Array> {
+  yield headerBytes(message.fields, message.separator)
+  yield* message.body
+}
+
+export function headerBytes(fields: readonly Field[], separator: Uint8Array): Uint8Array {
+  return Buffer.concat([...fields.map((field) => field.raw), separator])
+}
+
+/** All of it in one piece: for tests, small messages and the command line. */
+export async function collect(source: ByteSource): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = []
+  for await (const piece of source) pieces.push(piece)
+  return Buffer.concat(pieces)
+}

@@ -1,0 +1,50 @@
+// Whether a message is ciphertext already. The Content-Type alone is only a claim: the first bytes of the ciphertext
+// itself are looked at too, so that mislabelled plaintext is not taken for protected.
+import { contentTypeOf, type ContentType } from './content-type.ts'
+import { isEncryptedMessage } from './multipart-encrypted.ts'
+import type { Message } from './message.ts'
+
+/** How many octets of the body `protectionOf` wants to see. */
+export const PEEK_BYTES = 16 * 1024
+
+export type Protection = 'hisho' | 'pgp-mime' | 's-mime'
+
+/** `bodyStart` are the first PEEK_BYTES octets of the body, or all of it. undefined: not encrypted, as far as one can see. */
+export function protectionOf(message: Pick<Message, 'fields'>, bodyStart: Uint8Array): Protection | undefined {
+  const type = contentTypeOf(message.fields)
+  if (!type) return undefined
+  const text = Buffer.from(bodyStart).toString('latin1')
+  if (isEncryptedMessage(message.fields)) return text.includes(AGE_START) ? 'hisho' : undefined
+  if (isPgpMime(type)) return text.includes('-----BEGIN PGP MESSAGE-----') ? 'pgp-mime' : undefined
+  if (isSmime(type)) return startsAsEnveloped(text) ? 's-mime' : undefined
+  return undefined
+}
+
+/** `age-encryption.org/v1` in base64, up to where its last bits depend on what follows. */
+const AGE_START = Buffer.from('age-encryption.org/v1').toString('base64')
+
+/** RFC 3156 section 4. */
+function isPgpMime(type: ContentType): boolean {
+  return (
+    type.type === 'multipart/encrypted' &&
+    type.parameters.get('protocol')?.toLowerCase() === 'application/pgp-encrypted'
+  )
+}
+
+/** RFC 8551 section 3.2.2; opaque signatures (signed-data) are no encryption. */
+function isSmime(type: ContentType): boolean {
+  const kind = type.parameters.get('smime-type')?.toLowerCase()
+  return (
+    /^application\/(?:x-)?pkcs7-mime$/.test(type.type) &&
+    (kind === 'enveloped-data' || kind === 'authenveloped-data')
+  )
+}
+
+// A ContentInfo (RFC 5652 section 3) is a SEQUENCE whose first element is the OID of EnvelopedData
+// (1.2.840.113549.1.7.3) or of AuthEnvelopedData (RFC 5083, 1.2.840.113549.1.9.16.1.23).
+const ENVELOPED_OIDS = ['06092a864886f70d010703', '060b2a864886f70d0109100117']
+
+function startsAsEnveloped(text: string): boolean {
+  const start = Buffer.from(text.replaceAll(/\s+/g, '').slice(0, 64), 'base64').toString('hex')
+  return start.startsWith('30') && ENVELOPED_OIDS.some((oid) => start.includes(oid))
+}

@@ -1,0 +1,137 @@
+// config/hisho.yaml: which domains are ours, and what is owed to mail for each other one. No secrets.
+import { domainToASCII } from 'node:url'
+import { parseYaml, type YamlFile } from '../yaml/document.ts'
+
+export type EncryptMode = 'never' | 'opportunistic' | 'required'
+export type OnLookupFailure = 'defer' | 'send_plain'
+
+export interface DomainRule {
+  /** As in the table: a domain, `*.domain`, or `*`. */
+  readonly pattern: string
+  readonly encrypt: EncryptMode
+  /** Names of schemes, the preferred one first. */
+  readonly schemes: readonly string[]
+  readonly onLookupFailure: OnLookupFailure
+}
+
+export interface DomainTable {
+  readonly local: ReadonlySet<string>
+  readonly rules: readonly DomainRule[]
+  isLocal(domain: string): boolean
+  /** The most specific rule: the domain itself, then `*.` with the longest tail, then `*`, then the default. */
+  ruleFor(domain: string): DomainRule
+}
+
+/** What holds for a domain that no line of the table names. */
+export const DEFAULT_RULE: DomainRule = {
+  pattern: '(default)',
+  encrypt: 'opportunistic',
+  schemes: ['ibe'],
+  onLookupFailure: 'defer',
+}
+
+const ENCRYPT_MODES: readonly EncryptMode[] = ['never', 'opportunistic', 'required']
+const ON_LOOKUP_FAILURE: readonly OnLookupFailure[] = ['defer', 'send_plain']
+const RULE_KEYS = new Set(['encrypt', 'schemes', 'on_lookup_failure'])
+
+/** PermError table/malformed with file, line, column and key if anything in it is not as described. */
+export function parseDomainTable(text: string, file: string, knownSchemes: readonly string[]): DomainTable {
+  const yaml = parseYaml(text, file, 'table/malformed')
+  const root = mapping(yaml, [], yaml.data ?? {})
+  for (const key of Object.keys(root)) {
+    if (key !== 'local' && key !== 'domains') throw yaml.errorAt([key], 'no such key (local, domains)')
+  }
+  const local = list(yaml, ['local'], root['local'] ?? []).map((domain, at) => {
+    const name = typeof domain === 'string' ? asDomain(domain) : undefined
+    if (!name) throw yaml.errorAt(['local', at], 'not a domain name')
+    return name
+  })
+  const domains = mapping(yaml, ['domains'], root['domains'] ?? {})
+  const rules = Object.entries(domains).map(([key, value]) => parseRule(yaml, key, value, knownSchemes))
+  return createDomainTable(local, rules)
+}
+
+function createDomainTable(local: readonly string[], rules: readonly DomainRule[]): DomainTable {
+  const own = new Set(local)
+  const byPattern = new Map(rules.map((rule) => [rule.pattern, rule]))
+  return {
+    local: own,
+    rules,
+    isLocal: (domain) => own.has(asDomain(domain) ?? ''),
+    ruleFor: (domain) => {
+      const name = asDomain(domain) ?? domain.toLowerCase()
+      for (const pattern of patternsFor(name)) {
+        const rule = byPattern.get(pattern)
+        if (rule) return rule
+      }
+      return DEFAULT_RULE
+    },
+  }
+}
+
+/** `a.b.c` gives a.b.c, *.b.c, *.c, *. */
+function patternsFor(name: string): string[] {
+  const labels = name.split('.')
+  return [name, ...labels.slice(1).map((_, at) => `*.${labels.slice(at + 1).join('.')}`), '*']
+}
+
+function parseRule(yaml: YamlFile, key: string, value: unknown, knownSchemes: readonly string[]): DomainRule {
+  const path = ['domains', key]
+  const pattern = asPattern(key)
+  if (!pattern) throw yaml.errorAt(path, 'not a domain name, *.domain or *')
+  const rule = mapping(yaml, path, value)
+  for (const name of Object.keys(rule)) {
+    if (!RULE_KEYS.has(name)) throw yaml.errorAt([...path, name], `no such key (${[...RULE_KEYS].join(', ')})`)
+  }
+  const encrypt = oneOf(yaml, [...path, 'encrypt'], rule['encrypt'], ENCRYPT_MODES, DEFAULT_RULE.encrypt)
+  const onLookupFailure = oneOf(
+    yaml,
+    [...path, 'on_lookup_failure'],
+    rule['on_lookup_failure'],
+    ON_LOOKUP_FAILURE,
+    DEFAULT_RULE.onLookupFailure,
+  )
+  if (encrypt === 'required' && onLookupFailure === 'send_plain') {
+    throw yaml.errorAt([...path, 'on_lookup_failure'], 'send_plain contradicts encrypt: required')
+  }
+  const schemes = list(yaml, [...path, 'schemes'], rule['schemes'] ?? DEFAULT_RULE.schemes).map((name, at) =>
+    oneOf(yaml, [...path, 'schemes', at], name, knownSchemes, ''),
+  )
+  if (schemes.length === 0) throw yaml.errorAt([...path, 'schemes'], 'must name at least one scheme')
+  return { pattern, encrypt, schemes, onLookupFailure }
+}
+
+function asPattern(key: string): string | undefined {
+  if (key === '*') return key
+  if (!key.startsWith('*.')) return asDomain(key)
+  const tail = asDomain(key.slice(2))
+  return tail && `*.${tail}`
+}
+
+function asDomain(text: string): string | undefined {
+  const name = domainToASCII(text.replace(/\.$/, '')).toLowerCase()
+  return /^(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/.test(name)
+    ? name
+    : undefined
+}
+
+type Path = readonly (string | number)[]
+
+function mapping(yaml: YamlFile, path: Path, value: unknown): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw yaml.errorAt(path, 'must be a mapping')
+  }
+  return value as Record<string, unknown>
+}
+
+function list(yaml: YamlFile, path: Path, value: unknown): readonly unknown[] {
+  if (!Array.isArray(value)) throw yaml.errorAt(path, 'must be a list')
+  return value
+}
+
+function oneOf<T extends string>(yaml: YamlFile, path: Path, value: unknown, known: readonly T[], fallback: T): T {
+  if (value === undefined && fallback !== '') return fallback
+  const found = known.find((word) => word === value)
+  if (!found) throw yaml.errorAt(path, `must be one of ${known.join(', ')}`)
+  return found
+}
