@@ -1,0 +1,85 @@
+// Pieces of any size in, exact amounts out. A piece is copied once at most, and not at all when it holds
+// the whole amount asked for.
+
+/** A stream of bytes. A piece must not be changed after it was handed over: views of it are still in use. */
+export type Bytes = AsyncIterable<Uint8Array> | Iterable<Uint8Array>
+
+const LF = 0x0a
+
+export class ByteReader {
+  readonly #source: AsyncIterator<Uint8Array> | Iterator<Uint8Array>
+  #piece: Uint8Array = new Uint8Array(0)
+  #ended = false
+
+  constructor(source: Bytes) {
+    this.#source =
+      Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]()
+  }
+
+  /** Whether every byte was read. Waits for the next piece to know. */
+  async atEnd(): Promise<boolean> {
+    while (this.#piece.length === 0) {
+      if (this.#ended) return true
+      // Set before waiting: a source that throws is over, and close() must not call it again.
+      this.#ended = true
+      const next = await this.#source.next()
+      if (next.done === true) return true
+      this.#ended = false
+      this.#piece = next.value
+    }
+    return false
+  }
+
+  /** The next bytes, fewer than asked only at the end. May be a view of an input piece: read it, do not write it. */
+  async read(sizeBytes: number): Promise<Uint8Array> {
+    if (this.#piece.length >= sizeBytes) return this.#take(sizeBytes)
+    if (await this.atEnd()) return new Uint8Array(0)
+    if (this.#piece.length >= sizeBytes) return this.#take(sizeBytes)
+    const bytes = new Uint8Array(sizeBytes)
+    let filled = 0
+    while (filled < sizeBytes && !(await this.atEnd())) {
+      const part = this.#take(Math.min(this.#piece.length, sizeBytes - filled))
+      bytes.set(part, filled)
+      filled += part.length
+    }
+    return bytes.subarray(0, filled)
+  }
+
+  /**
+   * The next line, one character a byte, without its LF. `ended` says that an LF was there; it is false at the
+   * end of the input and for a line longer than `maxBytes`, which is cut there.
+   */
+  async readLine(maxBytes: number): Promise<{ readonly text: string; readonly ended: boolean }> {
+    let text = ''
+    while (!(await this.atEnd())) {
+      const room = maxBytes - text.length
+      const at = this.#piece.subarray(0, room + 1).indexOf(LF)
+      if (at !== -1) {
+        text += latin1(this.#take(at))
+        this.#take(1)
+        return { text, ended: true }
+      }
+      text += latin1(this.#take(Math.min(this.#piece.length, room)))
+      if (text.length === maxBytes && !(await this.atEnd()) && this.#piece[0] !== LF) break
+    }
+    return { text, ended: false }
+  }
+
+  /** Tells the source that no more is wanted, so that it can close its file or socket. */
+  async close(): Promise<void> {
+    this.#piece = new Uint8Array(0)
+    if (this.#ended) return
+    this.#ended = true
+    await this.#source.return?.()
+  }
+
+  #take(sizeBytes: number): Uint8Array {
+    const taken = this.#piece.subarray(0, sizeBytes)
+    this.#piece = this.#piece.subarray(sizeBytes)
+    return taken
+  }
+}
+
+function latin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')
+}
