@@ -1,0 +1,43 @@
+// The key generation centre: master key s, public key s*G2, identity key s*H1(identity).
+import { SCALAR_BYTES } from '../crypto/mcl.ts'
+import type { Bls12381, Scalar } from '../crypto/mcl.ts'
+import { PermError } from '../errors.ts'
+import { hashIdentity, IDENTITY_DST } from './boneh-franklin.ts'
+
+export const MASTER_KEY_BYTES = SCALAR_BYTES
+
+/** A new master key: 32 bytes, big-endian, from 1 to the group's order less 1. Whoever holds it reads everything. */
+export function generateMasterKey(curve: Bls12381): Uint8Array {
+  const scalar = curve.randomScalar()
+  const bytes = curve.formatScalar(scalar)
+  scalar.clear()
+  return bytes
+}
+
+/** The public key of a master key, 96 bytes. */
+export function publicKey(curve: Bls12381, masterKey: Uint8Array): Uint8Array {
+  const scalar = parseMasterKey(curve, masterKey)
+  const bytes = curve.formatG2(curve.multiplyG2(curve.generatorG2, scalar))
+  scalar.clear()
+  return bytes
+}
+
+/** The identity key, 48 bytes: it opens what was sealed to this identity, and nothing else. */
+export function extract(
+  curve: Bls12381,
+  masterKey: Uint8Array,
+  identity: string,
+  dst = IDENTITY_DST,
+): Uint8Array {
+  const scalar = parseMasterKey(curve, masterKey)
+  const bytes = curve.formatG1(curve.multiplyG1(hashIdentity(curve, identity, dst), scalar))
+  scalar.clear()
+  return bytes
+}
+
+function parseMasterKey(curve: Bls12381, masterKey: Uint8Array): Scalar {
+  const scalar = curve.parseScalar(masterKey)
+  if (scalar === undefined)
+    throw new PermError('vault/malformed', 'master key: not a scalar of BLS12-381')
+  return scalar
+}

@@ -1,0 +1,61 @@
+// The period of an identity: a UTC day, ISO 8601 week or month, after which its key is worth nothing.
+
+const KINDS = ['none', 'day', 'week', 'month'] as const
+const DAY_MS = 86_400_000
+const THURSDAY = 4
+
+export type PeriodKind = (typeof KINDS)[number]
+
+export function isPeriodKind(text: string): text is PeriodKind {
+  return KINDS.some((kind) => kind === text)
+}
+
+/** `2026-11-22`, `2026-W47` or `2026-11`; nothing for `none`. */
+export function periodAt(kind: PeriodKind, ms: number): string | undefined {
+  const day = new Date(ms).toISOString().slice(0, 10)
+  switch (kind) {
+    case 'none':
+      return undefined
+    case 'day':
+      return day
+    case 'week':
+      return isoWeek(ms)
+    case 'month':
+      return day.slice(0, 7)
+  }
+}
+
+/** Whether a text is what `periodAt` can give. */
+export function isPeriod(text: string): boolean {
+  if (/^[0-9]{4}-(?:0[1-9]|1[0-2])$/.test(text)) return true
+  if (/^[0-9]{4}-[0-9]{2}-[0-9]{2}$/.test(text)) return isDay(text)
+  const [, year, week] = /^([0-9]{4})-W([0-9]{2})$/.exec(text) ?? []
+  return year !== undefined && Number(week) >= 1 && Number(week) <= weeksIn(Number(year))
+}
+
+function isDay(text: string): boolean {
+  const ms = Date.parse(`${text}T00:00:00Z`)
+  return !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(text)
+}
+
+/** A week belongs to the year of its Thursday: ISO 8601. */
+function isoWeek(ms: number): string {
+  const thursday = new Date(ms + (THURSDAY - isoWeekday(ms)) * DAY_MS)
+  const year = thursday.getUTCFullYear()
+  const week = Math.floor((thursday.getTime() - yearStart(year)) / DAY_MS / 7) + 1
+  return `${String(year).padStart(4, '0')}-W${String(week).padStart(2, '0')}`
+}
+
+/** 53 if the year begins on a Thursday or ends on one. */
+function weeksIn(year: number): number {
+  const ends = [yearStart(year), yearStart(year + 1) - DAY_MS]
+  return ends.some((ms) => isoWeekday(ms) === THURSDAY) ? 53 : 52
+}
+
+function isoWeekday(ms: number): number {
+  return new Date(ms).getUTCDay() || 7
+}
+
+function yearStart(year: number): number {
+  return new Date(0).setUTCFullYear(year, 0, 1)
+}
