@@ -13,7 +13,7 @@ export interface AskOptions {
   /** How often the list is walked. */
   readonly tries: number
   /** A random 16-bit number, RFC 5452 section 9.2. */
-  randomId(): number
+  readonly randomId: () => number
 }
 
 export interface Reply {
@@ -53,11 +53,7 @@ export async function ask(
   throw mostTelling(name, type, failures)
 }
 
-async function askServer(
-  server: DnsServer,
-  query: Query,
-  signal: AbortSignal,
-): Promise<Response> {
+async function askServer(server: DnsServer, query: Query, signal: AbortSignal): Promise<Response> {
   let response = await exchange(exchangeUdp, server, query, signal)
   // RFC 7766 section 5: TCP is tried when the UDP answer is truncated.
   if (response.truncated) response = await exchange(exchangeTcp, server, query, signal)

@@ -45,7 +45,14 @@ export interface Response {
   readonly referral: boolean
 }
 
-export const RCODE = { noError: 0, formErr: 1, nxDomain: 3, notImp: 4, refused: 5, badVers: 16 } as const
+export const RCODE = {
+  noError: 0,
+  formErr: 1,
+  nxDomain: 3,
+  notImp: 4,
+  refused: 5,
+  badVers: 16,
+} as const
 
 export function formatQuery({ id, name, type, edns }: Query): Uint8Array {
   return encode({
@@ -138,29 +145,25 @@ function readRecord(record: Resource): ResponseRecord[] {
   if (record.type === 'OPT' || record.class !== 'IN' || record.flush) return []
   const { name } = record
   const ttlSeconds = ttlOf(record)
-  switch (record.type) {
-    case 'A':
-      return isIPv4(record.data) ? [{ type: 'A', name, ttlSeconds, data: record.data }] : []
-    case 'AAAA':
-      return isIPv6(record.data) ? [{ type: 'AAAA', name, ttlSeconds, data: record.data }] : []
-    case 'CNAME':
-      return [{ type: 'CNAME', name, ttlSeconds, data: record.data }]
-    case 'MX': {
-      const { preference = 0, exchange } = record.data
-      return [{ type: 'MX', name, ttlSeconds, data: { preference, exchange } }]
-    }
-    case 'TLSA': {
-      const { usage, selector, matchingType } = record.data
-      const certificate = Uint8Array.from(record.data.certificate)
-      return [
-        { type: 'TLSA', name, ttlSeconds, data: { usage, selector, matchingType, certificate } },
-      ]
-    }
-    case 'TXT':
-      return [{ type: 'TXT', name, ttlSeconds, data: readStrings(record.data) }]
-    default:
-      return []
+  if (record.type === 'A') {
+    return isIPv4(record.data) ? [{ type: 'A', name, ttlSeconds, data: record.data }] : []
   }
+  if (record.type === 'AAAA') {
+    return isIPv6(record.data) ? [{ type: 'AAAA', name, ttlSeconds, data: record.data }] : []
+  }
+  if (record.type === 'CNAME') return [{ type: 'CNAME', name, ttlSeconds, data: record.data }]
+  if (record.type === 'MX') {
+    const { preference = 0, exchange } = record.data
+    return [{ type: 'MX', name, ttlSeconds, data: { preference, exchange } }]
+  }
+  if (record.type === 'TLSA') {
+    const certificate = Uint8Array.from(record.data.certificate)
+    return [{ type: 'TLSA', name, ttlSeconds, data: { ...record.data, certificate } }]
+  }
+  if (record.type === 'TXT') {
+    return [{ type: 'TXT', name, ttlSeconds, data: readStrings(record.data) }]
+  }
+  return []
 }
 
 function readStrings(data: string | Buffer | (string | Buffer)[]): Uint8Array[] {

@@ -22,7 +22,18 @@ describe('a domain name', () => {
   })
 
   it('is refused when it is empty, has an empty label, or is not in A-labels', () => {
-    for (const text of ['', '.', '..', '.example', 'a..b', 'bücher.example', 'a b', 'a\0.example', 'a\\.b', '\u212a.example']) {
+    for (const text of [
+      '',
+      '.',
+      '..',
+      '.example',
+      'a..b',
+      'bücher.example',
+      'a b',
+      'a\0.example',
+      'a\\.b',
+      '\u212a.example',
+    ]) {
       assert.throws(() => parseName(text), malformed, text)
     }
   })

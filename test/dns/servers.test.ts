@@ -25,14 +25,30 @@ describe('the address of a DNS server', () => {
       assert.equal(isLoopback(address), true, address)
       assert.equal(parseServer(address).trusted, true, address)
     }
-    for (const address of ['192.0.2.1', '1.127.0.0', '::2', '1::1', '::1:1', '::', '::ffff:7f00:1']) {
+    for (const address of [
+      '192.0.2.1',
+      '1.127.0.0',
+      '::2',
+      '1::1',
+      '::1:1',
+      '::',
+      '::ffff:7f00:1',
+    ]) {
       assert.equal(parseServer(address).trusted, false, address)
     }
   })
 
   it('is refused with the name of the field and without its value', () => {
     const bad = ['', 'ns.example', '127.0.0.1:', '127.0.0.1:0', '127.0.0.1:65536', '[127.0.0.1]:53']
-    for (const text of [...bad, '[::1]x', '[::1', '::1]:53', '256.0.0.1', ' 127.0.0.1', '1.2.3.4:5:6']) {
+    for (const text of [
+      ...bad,
+      '[::1]x',
+      '[::1',
+      '::1]:53',
+      '256.0.0.1',
+      ' 127.0.0.1',
+      '1.2.3.4:5:6',
+    ]) {
       assert.throws(
         () => parseServer(text, 'dns.servers'),
         (error) =>
@@ -45,8 +61,23 @@ describe('the address of a DNS server', () => {
   })
 
   it('throws nothing but a PermError, whatever the text', () => {
-    const pieces = fc.constantFrom('[', ']', ':', '.', '%', '1', 'f', '127.0.0.1', '::1', ':53', ' ')
-    const texts = fc.oneof(fc.string(), fc.array(pieces).map((parts) => parts.join('')))
+    const pieces = fc.constantFrom(
+      '[',
+      ']',
+      ':',
+      '.',
+      '%',
+      '1',
+      'f',
+      '127.0.0.1',
+      '::1',
+      ':53',
+      ' ',
+    )
+    const texts = fc.oneof(
+      fc.string(),
+      fc.array(pieces).map((parts) => parts.join('')),
+    )
     fc.assert(
       fc.property(texts, (text) => {
         try {
