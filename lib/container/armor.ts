@@ -64,22 +64,8 @@ export async function* readArmor(armored: Bytes): AsyncGenerator<Uint8Array, voi
 /** The age file in what may be armored or not: what begins with a dash or white space is. */
 export async function* readMaybeArmor(file: Bytes): AsyncGenerator<Uint8Array, void, undefined> {
   const reader = new ByteReader(file)
-  const first = await reader.read(1)
-  const rest = remaining(first, reader)
-  if (/^[-\s]/.test(String.fromCharCode(first[0] ?? 0))) yield* readArmor(rest)
-  else yield* rest
-}
-
-async function* remaining(
-  first: Uint8Array,
-  reader: ByteReader,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  try {
-    yield first
-    while (!(await reader.atEnd())) yield await reader.read(READ_BYTES)
-  } finally {
-    await reader.close()
-  }
+  const first = String.fromCharCode((await reader.peek()) ?? 0)
+  yield* /[- \t\r\n]/.test(first) ? readArmor(reader.rest()) : reader.rest()
 }
 
 async function skipToBegin(reader: ByteReader): Promise<void> {

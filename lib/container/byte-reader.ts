@@ -9,6 +9,7 @@ const LF = 0x0a
 export class ByteReader {
   readonly #source: AsyncIterator<Uint8Array> | Iterator<Uint8Array>
   #piece: Uint8Array = new Uint8Array(0)
+  #gathered: Uint8Array = new Uint8Array(0)
   #ended = false
 
   constructor(source: Bytes) {
@@ -30,19 +31,37 @@ export class ByteReader {
     return false
   }
 
-  /** The next bytes, fewer than asked only at the end. May be a view of an input piece: read it, do not write it. */
+  /**
+   * The next bytes, fewer than asked only at the end. A view of an input piece or of a buffer that the next
+   * read uses again: do not keep it, do not write it.
+   */
   async read(sizeBytes: number): Promise<Uint8Array> {
+    if (this.#piece.length < sizeBytes && (await this.atEnd())) return new Uint8Array(0)
     if (this.#piece.length >= sizeBytes) return this.#take(sizeBytes)
-    if (await this.atEnd()) return new Uint8Array(0)
-    if (this.#piece.length >= sizeBytes) return this.#take(sizeBytes)
-    const bytes = new Uint8Array(sizeBytes)
+    // A new buffer for every 64 KiB would cost about as much time as the cipher does.
+    if (this.#gathered.length < sizeBytes) this.#gathered = new Uint8Array(sizeBytes)
     let filled = 0
-    while (filled < sizeBytes && !(await this.atEnd())) {
+    while (filled < sizeBytes) {
+      if (this.#piece.length === 0 && (await this.atEnd())) break
       const part = this.#take(Math.min(this.#piece.length, sizeBytes - filled))
-      bytes.set(part, filled)
+      this.#gathered.set(part, filled)
       filled += part.length
     }
-    return bytes.subarray(0, filled)
+    return this.#gathered.subarray(0, filled)
+  }
+
+  /** Everything that was not read, piece by piece as it comes. Closes the source. */
+  async *rest(): AsyncGenerator<Uint8Array, void, undefined> {
+    try {
+      while (!(await this.atEnd())) yield this.#take(this.#piece.length)
+    } finally {
+      await this.close()
+    }
+  }
+
+  /** The next octet, left where it is; undefined at the end. */
+  async peek(): Promise<number | undefined> {
+    return (await this.atEnd()) ? undefined : this.#piece[0]
   }
 
   /**

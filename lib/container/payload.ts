@@ -25,7 +25,7 @@ export async function* sealChunks(
       const chunk = await reader.read(CHUNK_BYTES)
       // Known only by looking ahead: the final chunk may be full, and may be empty only if the file is.
       last = await reader.atEnd()
-      yield sealChunk(key, chunkNonce(index, last), chunk)
+      yield* sealChunk(key, chunkNonce(index, last), chunk)
       await turn(chunk.length)
     }
   } finally {
@@ -87,13 +87,17 @@ function chunkNonce(index: number, last: boolean): Uint8Array {
   return nonce
 }
 
-function sealChunk(key: Uint8Array, nonce: Uint8Array, chunk: Uint8Array): Uint8Array {
+/** Two pieces, ciphertext and tag: to join them would copy every octet once more. */
+function* sealChunk(
+  key: Uint8Array,
+  nonce: Uint8Array,
+  chunk: Uint8Array,
+): Generator<Uint8Array, void, undefined> {
   const cipher = createCipheriv(CIPHER, key, nonce, { authTagLength: TAG_BYTES })
-  const sealed = new Uint8Array(chunk.length + TAG_BYTES)
-  sealed.set(cipher.update(chunk))
+  const ciphertext = cipher.update(chunk)
   cipher.final()
-  sealed.set(cipher.getAuthTag(), chunk.length)
-  return sealed
+  if (ciphertext.length > 0) yield plainView(ciphertext)
+  yield plainView(cipher.getAuthTag())
 }
 
 function openChunk(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array): Uint8Array | undefined {
@@ -108,5 +112,10 @@ function openChunk(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array): Uint
     chunk.fill(0)
     return undefined
   }
-  return new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length)
+  return plainView(chunk)
+}
+
+/** The same octets without Buffer's methods, some of which mean other things than Uint8Array's. */
+function plainView(buffer: Buffer): Uint8Array {
+  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length)
 }

@@ -56,6 +56,12 @@ export function x25519Identity(identity: string): Identity {
   }
 }
 
+/** The `age1...` that belongs to an `AGE-SECRET-KEY-1...`. */
+export function recipientOf(identity: string): string {
+  const publicKey = publicKeyOf(privateKeyOf(decodeKey(identity, IDENTITY_PREFIX)))
+  return bech32.encodeFromBytes(RECIPIENT_PREFIX, publicKey)
+}
+
 /** A new key pair, in the notation of age-keygen. The identity is a secret. */
 export function generateX25519Identity(): {
   readonly identity: string
@@ -63,8 +69,8 @@ export function generateX25519Identity(): {
 } {
   const secret = new Uint8Array(randomBytes(KEY_BYTES))
   const identity = bech32.encodeFromBytes(IDENTITY_PREFIX, secret).toUpperCase()
-  const recipient = bech32.encodeFromBytes(RECIPIENT_PREFIX, publicKeyOf(privateKeyOf(secret)))
-  return { identity, recipient }
+  secret.fill(0)
+  return { identity, recipient: recipientOf(identity) }
 }
 
 /** Recipients are written in lower case and identities in upper case, and read only so. */
