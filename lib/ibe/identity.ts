@@ -2,7 +2,8 @@
 // docs/formats.md, "Identities".
 import { PermError } from '../errors.ts'
 import { normalizeDomain } from './mail-domain.ts'
-import { isPeriod } from './period.ts'
+import { isPeriod, periodAt } from './period.ts'
+import type { PeriodKind } from './period.ts'
 
 const LOCAL_MAX_BYTES = 64 // RFC 5321 section 4.5.3.1.1
 // RFC 5322 section 3.2.3, and RFC 6531 section 3.3 for what is not ASCII.
@@ -10,7 +11,7 @@ const DOT_ATOM =
   /^[a-z0-9!#$%&'*+/=?^_`{|}~\u0080-\u{10ffff}-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~\u0080-\u{10ffff}-]+)*$/iu
 const QUOTED = /^"(?:[^"\\]|\\.)*"$/su
 
-export interface Identity {
+export interface MailIdentity {
   readonly address: string
   readonly domain: string
   /** Such as `2026-11`, `2026-W47` or `2026-11-22`. */
@@ -55,8 +56,13 @@ export function formatIdentity(address: string, period?: string): string {
   return `${normal}#${period}`
 }
 
+/** The identity of an address under parameters with this kind of period, at this time. */
+export function identityAt(address: string, period: PeriodKind, ms: number): string {
+  return formatIdentity(address, periodAt(period, ms))
+}
+
 /** Takes only what `formatIdentity` writes: the same mailbox and period are always the same text. */
-export function parseIdentity(text: string): Identity {
+export function parseIdentity(text: string): MailIdentity {
   const mark = text.lastIndexOf('#')
   // A domain has no '#', so one behind the last '@' begins a period; any other belongs to the local part.
   const hasPeriod = mark > text.lastIndexOf('@')

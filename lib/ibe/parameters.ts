@@ -8,10 +8,10 @@ import type { LegacyParameters } from './legacy-parameters.ts'
 import { decodeStrict, malformed, parseSerial, parseTagList, takeTag } from './tag-list.ts'
 
 /** One parameter set of version 2.0, known by (scheme, n). */
-export interface Parameters {
+export interface Parameters<S extends 'bf' | 'cc' = 'bf' | 'cc'> {
   readonly version: '2.0'
   /** `bf` encrypts, `cc` signs. They never share a master key. */
-  readonly scheme: 'bf' | 'cc'
+  readonly scheme: S
   readonly n: number
   readonly period: PeriodKind
   /** A compressed point of G2, 96 bytes, whose curve and subgroup the parser does not check: see `Ibe.checkPublicKey`. */
@@ -20,7 +20,7 @@ export interface Parameters {
   readonly notAfterSeconds?: number
 }
 
-export type AnyParameters = Parameters | LegacyParameters
+export type AnyParameters = Parameters<'bf'> | Parameters<'cc'> | LegacyParameters
 export type Scheme = AnyParameters['scheme']
 
 const COMPRESSED_BIT = 0x80
@@ -36,7 +36,7 @@ export function parseParameters(text: string): AnyParameters | undefined {
   throw malformed('ver', 'is neither 1.0 nor 2.0')
 }
 
-function parseCurrent(tags: ReadonlyMap<string, string>): Parameters {
+function parseCurrent(tags: ReadonlyMap<string, string>): AnyParameters {
   const scheme = takeTag(tags, 'a')
   if (scheme !== 'bf' && scheme !== 'cc') throw malformed('a', 'is neither bf nor cc')
   if (takeTag(tags, 'c') !== 'bls12-381') throw malformed('c', 'is not bls12-381')

@@ -1,0 +1,153 @@
+// The scheme as the rest of hisho sees it: worker threads and caches are inside.
+import { createHash } from 'node:crypto'
+import { join } from 'node:path'
+import type { Clock } from '../clock.ts'
+import { createWorkerPool } from '../crypto/pool.ts'
+import type { PoolOptions, WorkerPool } from '../crypto/pool.ts'
+import { SecretBytes } from '../crypto/secret-bytes.ts'
+import { decryptError, ENCAPSULATION_BYTES } from './boneh-franklin.ts'
+import type { IbeJobs } from './jobs.ts'
+import { createKekCache } from './kek-cache.ts'
+import type { KekCacheLimits } from './kek-cache.ts'
+
+const MINUTE_MS = 60_000
+const SWEEP_MS = MINUTE_MS
+
+// A KEK serves at most 10 minutes and 1,000 messages: docs/formats.md, "Encryption".
+const SENDER_LIMITS: KekCacheLimits = {
+  maxEntries: 10_000,
+  maxAgeMs: 10 * MINUTE_MS,
+  maxUses: 1000,
+}
+// Twice the sender's age: mail that waits a while on its way still finds it.
+const RECEIVER_LIMITS: KekCacheLimits = {
+  maxEntries: 10_000,
+  maxAgeMs: 20 * MINUTE_MS,
+  maxUses: Infinity,
+}
+const IDENTITY_KEY_LIMITS: KekCacheLimits = {
+  maxEntries: 10_000,
+  maxAgeMs: 60 * MINUTE_MS,
+  maxUses: Infinity,
+}
+
+export interface IbeOptions {
+  readonly pool: WorkerPool<IbeJobs>
+  readonly clock: Clock
+  readonly limits?: {
+    readonly sender?: KekCacheLimits
+    readonly receiver?: KekCacheLimits
+    readonly identityKeys?: KekCacheLimits
+  }
+}
+
+/** Every secret that comes out is a copy, which the caller wipes; every secret that goes in stays the caller's. */
+export interface Ibe {
+  generateMasterKey(): Promise<SecretBytes>
+  /** 96 bytes: `Parameters.publicKey`. */
+  publicKey(masterKey: SecretBytes): Promise<Uint8Array>
+  /** Whether a public key is a point of the subgroup other than infinity. */
+  checkPublicKey(publicKey: Uint8Array): Promise<boolean>
+  /** The identity key, 48 bytes. */
+  extract(masterKey: SecretBytes, identity: string): Promise<SecretBytes>
+  /** A KEK for the identity, the same for some minutes. PermError ibe/parameters: the public key is no point. */
+  encapsulate(request: EncapsulateRequest): Promise<EncapsulatedKek>
+  /** PermError ibe/decrypt for everything that does not open. */
+  decapsulate(request: DecapsulateRequest): Promise<SecretBytes>
+  /** Wipes expired keys now and then, until `close`. Does not keep a process alive. */
+  startSweeping(): void
+  /** Wipes every key held. The pool stays its owner's. */
+  close(): void
+}
+
+export interface EncapsulateRequest {
+  readonly publicKey: Uint8Array
+  readonly n: number
+  readonly identity: string
+}
+
+export interface EncapsulatedKek {
+  readonly kek: SecretBytes
+  readonly encapsulation: Uint8Array
+}
+
+export interface DecapsulateRequest {
+  readonly masterKey: SecretBytes
+  readonly n: number
+  readonly identity: string
+  readonly encapsulation: Uint8Array
+}
+
+/** A pool of this scheme's workers. */
+export function createIbePool(options: Omit<PoolOptions, 'entry'>): WorkerPool<IbeJobs> {
+  return createWorkerPool<IbeJobs>({ ...options, entry: join(__dirname, 'worker.js') })
+}
+
+export function createIbe({ pool, clock, limits = {} }: IbeOptions): Ibe {
+  const sent = createKekCache<Uint8Array>(clock, limits.sender ?? SENDER_LIMITS)
+  const received = createKekCache<undefined>(clock, limits.receiver ?? RECEIVER_LIMITS)
+  const identityKeys = createKekCache<undefined>(clock, limits.identityKeys ?? IDENTITY_KEY_LIMITS)
+  const caches = [sent, received, identityKeys]
+  let sweeper: NodeJS.Timeout | undefined
+
+  const extract = async (masterKey: SecretBytes, identity: string): Promise<SecretBytes> => {
+    const name = digest(masterKey.bytes, identity)
+    const held = await identityKeys.take(name, async () =>
+      closed(await pool.run('extract', { masterKey: masterKey.bytes, identity })),
+    )
+    return held.secret
+  }
+  const open = async (request: DecapsulateRequest): Promise<Uint8Array> => {
+    const identityKey = await extract(request.masterKey, request.identity)
+    try {
+      const { encapsulation } = request
+      return await pool.run('decapsulate', { identityKey: identityKey.bytes, encapsulation })
+    } finally {
+      identityKey.wipe()
+    }
+  }
+
+  return {
+    generateMasterKey: async () => new SecretBytes(await pool.run('generateMasterKey', undefined)),
+    publicKey: (masterKey) => pool.run('publicKey', { masterKey: masterKey.bytes }),
+    checkPublicKey: (publicKey) => pool.run('checkPublicKey', { publicKey }),
+    extract,
+    async encapsulate({ publicKey, n, identity }) {
+      const name = `${n} ${Buffer.from(publicKey).toString('base64')} ${identity}`
+      const held = await sent.take(name, async () => {
+        const { kek, encapsulation } = await pool.run('encapsulate', { publicKey, identity })
+        return { secret: new SecretBytes(kek), open: encapsulation }
+      })
+      return { kek: held.secret, encapsulation: held.open }
+    },
+    async decapsulate(request) {
+      const { masterKey, n, identity, encapsulation } = request
+      if (encapsulation.length !== ENCAPSULATION_BYTES) throw decryptError()
+      // The master key is in the name, so that what is held opens for nobody who could not open it himself.
+      const name = digest(masterKey.bytes, encapsulation, `${n} ${identity}`)
+      const held = await received.take(name, async () => closed(await open(request)))
+      return held.secret
+    },
+    startSweeping() {
+      sweeper ??= setInterval(() => {
+        for (const cache of caches) cache.sweep()
+      }, SWEEP_MS).unref()
+    },
+    close() {
+      clearInterval(sweeper)
+      sweeper = undefined
+      for (const cache of caches) cache.clear()
+    },
+  }
+}
+
+function closed(bytes: Uint8Array): { secret: SecretBytes; open: undefined } {
+  return { secret: new SecretBytes(bytes), open: undefined }
+}
+
+/** Only the last part may vary in length. */
+function digest(...parts: readonly (Uint8Array | string)[]): string {
+  const hash = createHash('sha256')
+  for (const part of parts) hash.update(part)
+  return hash.digest('base64')
+}
