@@ -1,0 +1,138 @@
+// What we use of Haraka 3.3, as types. Nothing here runs but the numbers, which are checked against Haraka's own.
+
+// haraka-constants: on the real global only after a plugin's require returned, so they are written down here too.
+export const CONT = 900
+export const DENY = 902
+export const DENYSOFT = 903
+export const OK = 906
+
+export type Next = (code?: number, message?: unknown) => void
+
+export interface Address {
+  readonly user: string
+  readonly host: string
+  readonly original: string
+  /** `local@domain`. */
+  readonly address: string
+}
+
+export interface Header {
+  header_list: string[]
+  invalid_headers?: string[]
+  parse(lines: string[]): void
+  get(name: string): string
+}
+
+export interface PipeOptions {
+  readonly dot_stuffed?: boolean
+  readonly dot_stuffing?: boolean
+  readonly ending_dot?: boolean
+  readonly skip_headers?: boolean
+  readonly clamd_style?: boolean
+  readonly line_endings?: string
+}
+
+export interface MessageStream extends NodeJS.EventEmitter {
+  headers: string[]
+  readonly bytes_read: number
+  add_line(line: Buffer | string): void
+  add_line_end(done?: () => void): void
+  pipe<T extends NodeJS.WritableStream>(destination: T, options?: PipeOptions): T
+  unpipe(): void
+  destroy(): void
+}
+
+/** haraka-notes: values at dotted paths. */
+export interface Notes extends Record<string, unknown> {
+  skip_plugins: string[]
+  get(path: string): unknown
+  set(path: string, value: unknown): void
+}
+
+export interface Results {
+  add(plugin: { readonly name: string }, result: Record<string, unknown>): void
+}
+
+export interface Transaction {
+  readonly uuid: string
+  readonly cfg: { readonly headers?: { readonly max_lines?: number } }
+  mail_from: Address
+  rcpt_to: Address[]
+  header: Header
+  header_lines: string[]
+  header_pos: number
+  found_hb_sep: boolean
+  body: unknown
+  parse_body: boolean
+  banner: unknown
+  body_filters: unknown[]
+  attachment_start_hooks: unknown[]
+  mime_part_count: number
+  data_bytes: number
+  notes: Notes
+  message_stream: MessageStream
+  readonly results: Results | undefined
+  add_data(line: Buffer): void
+  end_data(done: () => void): void
+}
+
+export interface Loggers {
+  loginfo(...parts: unknown[]): void
+  lognotice(...parts: unknown[]): void
+  logwarn(...parts: unknown[]): void
+  logerror(...parts: unknown[]): void
+  logcrit(...parts: unknown[]): void
+}
+
+export interface Connection extends Loggers {
+  readonly uuid: string
+  readonly relaying: boolean
+  readonly local: { readonly host: string }
+  readonly remote: { readonly closed?: boolean }
+  transaction: Transaction | null
+}
+
+export interface HMail {
+  readonly todo: { readonly domain: string; readonly rcpt_to: Address[]; readonly notes: Record<string, unknown> } | null
+}
+
+export interface HarakaConfig {
+  get(name: string, ...rest: unknown[]): unknown
+  module_config(defaults: string, overrides?: string): HarakaConfig
+}
+
+export interface Plugin extends Loggers {
+  readonly name: string
+  readonly timeout: number
+  readonly config: HarakaConfig
+  register_hook(hook: string, method: string, priority?: number): void
+  haraka_require(module: string): unknown
+}
+
+export interface TodoItem {
+  readonly domain: string
+  readonly notes: Record<string, unknown>
+  readonly message_stream: MessageStream
+}
+
+export interface Outbound {
+  readonly qfile: { name(): string; readonly platformDOT: string }
+  readonly net_utils: { readonly HarakaMx: unknown }
+  readonly HMailItem: new (filename: string, path: string, notes: Record<string, unknown>) => HMail
+  readonly delivery_queue: { push(item: HMail): unknown }
+  build_todo(todo: TodoItem, destination: NodeJS.WritableStream, done: () => void): void
+  send_trans_email(this: object, transaction: Transaction, next: Next): void
+  process_delivery(okPaths: string[], todo: TodoItem, hmails: unknown[]): Promise<void>
+}
+
+export interface HookEntry {
+  readonly plugin: string
+  readonly method: string
+  readonly priority: number
+}
+
+export interface PluginsModule {
+  readonly registered_hooks: Record<string, HookEntry[] | undefined>
+  readonly registered_plugins: Record<string, Plugin | undefined>
+  load_plugin(name: string): void
+}

@@ -1,0 +1,65 @@
+// Haraka keeps a header twice: as it came (bytes, in the message stream) and as parsed (strings, which plugins edit).
+// The strings are not exact (bytes that are no UTF-8, leading dots, a bare CR); the bytes know no edits. Both together are.
+import type { Field } from '../mail/header.ts'
+
+/** How Haraka 3.3 writes a field into `header.header_list` (haraka-email-message, Header.parse). */
+function asHarakaKeepsIt(field: Field): string {
+  return Buffer.from(field.raw.buffer, field.raw.byteOffset, field.raw.length)
+    .toString('utf8')
+    .replaceAll('\r\n', '\n')
+    .replaceAll(/\r(?!\n)/g, '\r\n ')
+}
+
+/**
+ * The fields as they were received, with what plugins have added and without what they have removed.
+ * `keep` names fields that stay although they are gone from the list.
+ */
+export function mergeFields(
+  received: readonly Field[],
+  headerList: readonly string[],
+  keep: (field: Field) => boolean,
+): Field[] {
+  const merged: Field[] = []
+  const strings = received.map(asHarakaKeepsIt)
+  const kept = (from: number, to: number): Field[] => received.slice(from, to).filter((field) => staysAnyway(field) || keep(field))
+  let at = 0
+  for (const entry of headerList) {
+    const found = strings.indexOf(entry, at)
+    if (found === -1) {
+      merged.push(addedField(entry))
+    } else {
+      merged.push(...kept(at, found), received[found]!)
+      at = found + 1
+    }
+  }
+  merged.push(...kept(at, received.length))
+  return merged
+}
+
+/** Haraka itself drops these while parsing, nobody meant to remove them: no name, or one that is unsafe in JavaScript. */
+function staysAnyway(field: Field): boolean {
+  return field.name === '' || ['__proto__', 'constructor', 'prototype', '.', '..'].includes(field.name)
+}
+
+function addedField(entry: string): Field {
+  const text = entry.endsWith('\n') ? entry : `${entry}\n`
+  const raw = Buffer.from(text.replaceAll(/\r?\n/g, '\r\n'), 'utf8')
+  const name = /^([!-9;-~]+)[ \t]*:/.exec(text)?.[1] ?? ''
+  return { name: name.toLowerCase(), raw }
+}
+
+const AUTH = 'authentication-results'
+const ORIGINAL_AUTH = 'original-authentication-results'
+
+/**
+ * Haraka renames every Authentication-Results of a message it receives (clean_auth_results). In the message of one of
+ * our own users this is undone: the recipient's server judges what it believes, and nothing else of the message changed.
+ */
+export function undoAuthResultsRenaming(fields: readonly Field[], received: readonly Field[]): Field[] {
+  const hadOriginal = new Set(received.filter((field) => field.name === ORIGINAL_AUTH).map(asHarakaKeepsIt))
+  return fields.filter((field) => field.name !== ORIGINAL_AUTH || hadOriginal.has(asHarakaKeepsIt(field)))
+}
+
+export function isAuthResults(field: Field): boolean {
+  return field.name === AUTH
+}

@@ -1,0 +1,40 @@
+// What every way of protecting content looks like to the rest: one folder implements it, one list names it.
+import type { Field } from './header.ts'
+import type { Message } from './message.ts'
+
+/** A domain can receive by this scheme, and this is how. */
+export interface Offer {
+  readonly scheme: string
+  /** For logs: scheme, serial, no secret. */
+  readonly description: string
+  /**
+   * The message for the wire, readable by these addresses (normalised, all of the offer's domain).
+   * Failures come while its body is read: nothing of it may be let go before the end.
+   */
+  seal(addresses: readonly string[], message: Message): Message
+}
+
+export interface Scheme {
+  readonly name: string
+  /**
+   * undefined: the domain publishes nothing for this scheme. TempError: nobody can say now.
+   * PermError ibe/parameters and the like: what it publishes cannot be used.
+   */
+  offer(domain: string): Promise<Offer | undefined>
+  /** Whether the root of a message says that it is of this scheme. */
+  detect(fields: readonly Field[]): boolean
+  /** Opens it for those of the envelope's addresses (normalised) it was sealed for. TempError while the cause may pass. */
+  open(message: Message, addresses: readonly string[]): Promise<Opening>
+}
+
+export type Opening =
+  | {
+      readonly status: 'opened'
+      /** The envelope's addresses that the ciphertext names; all others must not see the plaintext. */
+      readonly addresses: readonly string[]
+      /** Scheme, serial and identity, for the Hisho-Decrypted field and the log. */
+      readonly description: string
+      /** Nothing of it may be let go before its body was read to the end without error. */
+      readonly message: Message
+    }
+  | { readonly status: 'closed'; readonly reason: string }

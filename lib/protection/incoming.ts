@@ -1,0 +1,80 @@
+// What arrives: forged marks go, and a message that is ours is opened for those it was sealed for.
+import { PermError } from '../errors.ts'
+import { formatField, type Field } from '../mail/header.ts'
+import type { Message } from '../mail/message.ts'
+import type { Scheme } from '../mail/scheme.ts'
+import { claimsToBeOurs, isMarker, isTrace } from '../mail/trace.ts'
+import type { Addressee } from './outgoing.ts'
+
+export interface IncomingOptions {
+  readonly schemes: readonly Scheme[]
+  readonly normalizeAddress: (address: string) => string
+  /** The names under which this host writes Authentication-Results, lower case. */
+  readonly authservIds: ReadonlySet<string>
+}
+
+export type Arrival<R> =
+  /** Not one of ours. `fields` is the header without forged marks. */
+  | { readonly status: 'none'; readonly fields: readonly Field[] }
+  /** Ours, and not to be opened here: it goes on as it came, without forged marks. */
+  | { readonly status: 'closed'; readonly fields: readonly Field[]; readonly reason: string }
+  | {
+      readonly status: 'opened'
+      readonly description: string
+      /** Who gets `message`; the others get the ciphertext, with `fields`. */
+      readonly recipients: readonly R[]
+      readonly others: readonly R[]
+      readonly fields: readonly Field[]
+      /** The original, below the trace of its way. Nothing of it may be let go before its body was read to the end. */
+      readonly message: Message
+    }
+
+/** Opens a message for its envelope's recipients. TempError: not now. Only a root that is ours is opened, one layer. */
+export async function receive<R extends Addressee>(
+  message: Message,
+  recipients: readonly R[],
+  options: IncomingOptions,
+): Promise<Arrival<R>> {
+  const forged = (field: Field): boolean => isMarker(field) || claimsToBeOurs(field, options.authservIds)
+  const fields = message.fields.filter((field) => !forged(field))
+  const scheme = options.schemes.find((known) => known.detect(message.fields))
+  if (!scheme) return { status: 'none', fields }
+  const addressOf = new Map(recipients.map((recipient) => [recipient, normalizeOr(recipient, options)]))
+  try {
+    const opening = await scheme.open(message, [...new Set(addressOf.values())].filter((address) => address !== ''))
+    if (opening.status === 'closed') return { status: 'closed', fields, reason: opening.reason }
+    const named = new Set(opening.addresses)
+    return {
+      status: 'opened',
+      description: opening.description,
+      recipients: recipients.filter((recipient) => named.has(addressOf.get(recipient) ?? '')),
+      others: recipients.filter((recipient) => !named.has(addressOf.get(recipient) ?? '')),
+      fields,
+      message: {
+        ...opening.message,
+        fields: restore(fields, opening.message.fields.filter((field) => !forged(field)), opening.description),
+      },
+    }
+  } catch (error) {
+    if (error instanceof PermError) return { status: 'closed', fields, reason: `${error.code}: ${error.message}` }
+    throw error
+  }
+}
+
+function normalizeOr(recipient: Addressee, { normalizeAddress }: IncomingOptions): string {
+  try {
+    return normalizeAddress(recipient.address)
+  } catch {
+    return '' // no identity can have this name
+  }
+}
+
+/** Trace fields in their order, the two marks, the original (docs/formats.md section 6). */
+function restore(outer: readonly Field[], inner: readonly Field[], description: string): Field[] {
+  return [
+    ...outer.filter(isTrace),
+    formatField('Ibemail-Decrypted', 'true'),
+    formatField('Hisho-Decrypted', `${description}; integrity=ok; signature=none`),
+    ...inner,
+  ]
+}

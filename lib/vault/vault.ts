@@ -1,0 +1,70 @@
+// hisho.vault.age: an age file (docs/formats.md section 7) that `age -d` opens without us. Written as a whole or not at all.
+import { constants } from 'node:fs'
+import { open as openFile, readFile, rename, rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { collect } from '../mail/message.ts'
+import { PermError, TempError } from '../errors.ts'
+import { open, seal } from '../container/container.ts'
+import { scryptIdentity, scryptRecipient } from '../container/scrypt.ts'
+import { recipientOf, x25519Identity, x25519Recipient } from '../container/x25519.ts'
+import type { SecretBytes } from '../crypto/secret-bytes.ts'
+import { formatContents, parseContents, type VaultContents } from './contents.ts'
+
+/** An `AGE-SECRET-KEY-1...` in place of a passphrase: the vault is then sealed to that key. */
+const AGE_KEY = /^AGE-SECRET-KEY-1[0-9A-Z]+$/
+
+/** TempError vault/locked: not there, not readable, damaged, or another passphrase. PermError vault/malformed: what is inside. */
+export async function readVault(file: string, passphrase: SecretBytes): Promise<VaultContents> {
+  let sealed: Buffer
+  try {
+    sealed = await readFile(file)
+  } catch (error) {
+    throw new TempError('vault/locked', `${file}: cannot be read`, { cause: error })
+  }
+  const text = await openVault(sealed, passphrase).catch((error: unknown) => {
+    throw new TempError('vault/locked', `${file}: the passphrase does not open it, or it is damaged`, { cause: error })
+  })
+  return parseContents(text)
+}
+
+async function openVault(sealed: Uint8Array, passphrase: SecretBytes): Promise<string> {
+  const key = Buffer.from(passphrase.bytes).toString('latin1')
+  const identity = AGE_KEY.test(key) ? x25519Identity(key) : scryptIdentity(passphrase.bytes)
+  const { plaintext } = await open([identity], [sealed])
+  const bytes = Buffer.from(await collect(plaintext))
+  const text = bytes.toString('utf8')
+  bytes.fill(0)
+  return text
+}
+
+/** Replaces the file atomically: a crash leaves the old vault or the new one. Mode 0600. */
+export async function writeVault(file: string, contents: VaultContents, passphrase: SecretBytes): Promise<void> {
+  if (passphrase.bytes.length === 0) throw new PermError('vault/malformed', 'passphrase: must not be empty')
+  const key = Buffer.from(passphrase.bytes).toString('latin1')
+  const recipient = AGE_KEY.test(key) ? x25519Recipient(recipientOf(key)) : scryptRecipient(passphrase.bytes)
+  const plaintext = new TextEncoder().encode(formatContents(contents))
+  const sealed = await collect(seal([recipient], [plaintext]))
+  plaintext.fill(0)
+  await writeAtomically(file, sealed)
+}
+
+async function writeAtomically(file: string, bytes: Uint8Array): Promise<void> {
+  const temporary = `${file}.${process.pid}.tmp`
+  try {
+    const handle = await openFile(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600)
+    try {
+      await handle.writeFile(bytes)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+    await rename(temporary, file)
+  } catch (error) {
+    await rm(temporary, { force: true })
+    throw error
+  }
+  // The new name itself must survive a power cut.
+  const directory = await openFile(dirname(file), constants.O_RDONLY)
+  await directory.sync().catch(() => {}) // not every file system can
+  await directory.close()
+}
