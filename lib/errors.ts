@@ -2,6 +2,7 @@
 // classes' own, what stands here is subject and detail.
 
 const DETAIL = {
+  'cache/malformed': '3.5',
   'cache/unreachable': '3.0',
   'cli/usage': '5.4',
   'container/damaged': '7.7',
