@@ -1,0 +1,26 @@
+// What every cache promises, whatever it keeps its entries in. test/cache/contract.ts holds each back end to it.
+
+export interface Cache {
+  /** The value, for as long as it is not expired; exactly as it was set. */
+  get(key: string): Promise<string | undefined>
+  /** A TTL of zero or less keeps nothing, and forgets what was there. A year is kept for a year. */
+  set(key: string, value: string, ttlSeconds: number): Promise<void>
+  delete(key: string): Promise<void>
+  close(): Promise<void>
+}
+
+export interface CacheEntry {
+  readonly value: string
+  readonly expiresAtMs: number
+}
+
+/** A cache that also tells how long its entries last, so that they can be copied. */
+export interface ExpiringCache extends Cache {
+  getEntry(key: string): Promise<CacheEntry | undefined>
+}
+
+/** Where a cache says what the operator should know. */
+export interface CacheLog {
+  info(message: string): void
+  warn(message: string): void
+}

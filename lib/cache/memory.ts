@@ -1,0 +1,47 @@
+// The cache in this process: bounded, and the entry that was not used for longest goes first.
+import type { Clock } from '../clock.ts'
+import type { CacheEntry, ExpiringCache } from './cache.ts'
+import { expiresAtMs } from './ttl.ts'
+
+export interface MemoryCacheOptions {
+  readonly clock: Clock
+  readonly maxEntries: number
+}
+
+export function createMemoryCache({ clock, maxEntries }: MemoryCacheOptions): ExpiringCache {
+  const entries = new Map<string, CacheEntry>() // a Map keeps the order of insertion: the oldest is first
+
+  const read = (key: string): CacheEntry | undefined => {
+    const entry = entries.get(key)
+    if (entry === undefined) return undefined
+    entries.delete(key)
+    // Compared on reading, not deleted by a timer: setTimeout takes 24.8 days at most and fires at once beyond that,
+    // and an MTA-STS max_age may be a year (RFC 8461 section 3.2).
+    if (entry.expiresAtMs <= clock.nowMs()) return undefined
+    entries.set(key, entry)
+    return entry
+  }
+
+  return {
+    async get(key) {
+      return read(key)?.value
+    },
+    async getEntry(key) {
+      return read(key)
+    },
+    async set(key, value, ttlSeconds) {
+      const entry = { value, expiresAtMs: expiresAtMs(clock, ttlSeconds) }
+      entries.delete(key)
+      if (ttlSeconds <= 0) return
+      entries.set(key, entry)
+      const [oldest] = entries.keys()
+      if (entries.size > maxEntries && oldest !== undefined) entries.delete(oldest)
+    },
+    async delete(key) {
+      entries.delete(key)
+    },
+    async close() {
+      entries.clear()
+    },
+  }
+}

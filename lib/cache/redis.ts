@@ -1,0 +1,149 @@
+// The cache that several servers share: one Redis, several under Sentinel, or a Cluster. The one importer of redis.
+import { createClient, createCluster, createSentinel } from 'redis'
+import type { Clock } from '../clock.ts'
+import type { CacheEntry, CacheLog, ExpiringCache } from './cache.ts'
+import { formatEnvelope, parseEnvelope } from './redis-envelope.ts'
+import { parseRedisUrl } from './redis-url.ts'
+import { createRedisLink, type RedisClient } from './redis-link.ts'
+import { expiresAtMs } from './ttl.ts'
+
+export interface RedisNode {
+  readonly host: string
+  readonly port: number
+}
+
+/** Where Redis is. The password goes to all nodes alike; `sentinelPassword` to the sentinels. */
+export type RedisTarget =
+  | { readonly kind: 'single'; readonly url: string }
+  | {
+      readonly kind: 'sentinel'
+      readonly name: string
+      readonly sentinels: readonly RedisNode[]
+      readonly sentinelUsername?: string
+      readonly sentinelPassword?: string
+      readonly database?: number
+      readonly tls?: boolean
+    }
+  | { readonly kind: 'cluster'; readonly nodes: readonly RedisNode[]; readonly tls?: boolean }
+
+export interface RedisCacheOptions {
+  readonly target: RedisTarget
+  /** Before what the URL has. */
+  readonly username?: string
+  /** Before what the URL has. Never in an error or a log line. */
+  readonly password?: string
+  /** PEM of the authorities for TLS; by default those that Node knows. */
+  readonly ca?: string
+  /** Before each key. Default `hisho:`. */
+  readonly keyPrefix?: string
+  /** How long a command may take, connecting included. Default 500. */
+  readonly timeoutMs?: number
+  readonly clock: Clock
+  /** Told of values under our keys that we did not write. */
+  readonly log?: CacheLog
+}
+
+const RETRY_MAX_MS = 2000
+
+/**
+ * Connects with the first command. What goes wrong with Redis is a TempError `cache/unreachable`, in no more than
+ * `timeoutMs`; a value that is not ours is reported and as good as none.
+ */
+export function createRedisCache(options: RedisCacheOptions): ExpiringCache {
+  const { clock, log, keyPrefix = 'hisho:', timeoutMs = 500 } = options
+  const { open, secrets } = clientFactory(options, timeoutMs)
+  const link = createRedisLink({ open, secrets, timeoutMs })
+
+  const getEntry = async (key: string): Promise<CacheEntry | undefined> => {
+    const text = await link.run(async (client) => {
+      try {
+        return await client.get(keyPrefix + key)
+      } catch (error) {
+        if (isWrongType(error)) return ''
+        throw error
+      }
+    })
+    if (text === null) return undefined
+    const entry = parseEnvelope(text)
+    if (entry === undefined)
+      log?.warn(`cache: Redis holds a foreign value under ${keyPrefix}${key}`)
+    return entry && entry.expiresAtMs > clock.nowMs() ? entry : undefined
+  }
+
+  return {
+    getEntry,
+    async get(key) {
+      return (await getEntry(key))?.value
+    },
+    async set(key, value, ttlSeconds) {
+      const text = formatEnvelope({ value, expiresAtMs: expiresAtMs(clock, ttlSeconds) })
+      await link.run((client) =>
+        ttlSeconds > 0
+          ? client.set(keyPrefix + key, text, { EX: Math.ceil(ttlSeconds) })
+          : client.del(keyPrefix + key),
+      )
+    },
+    async delete(key) {
+      await link.run((client) => client.del(keyPrefix + key))
+    },
+    close: () => link.close(),
+  }
+}
+
+function clientFactory(
+  { target, username, password, ca }: RedisCacheOptions,
+  timeoutMs: number,
+): { open: () => RedisClient; secrets: readonly string[] } {
+  const parsed = target.kind === 'single' ? parseRedisUrl(target.url) : undefined
+  const user = username ?? parsed?.username
+  const secret = password ?? parsed?.password
+  const credentials = {
+    ...(user !== undefined && { username: user }),
+    ...(secret !== undefined && { password: secret }),
+  }
+  const timing = {
+    connectTimeout: timeoutMs,
+    reconnectStrategy: (retries: number) => Math.min(50 * 2 ** Math.min(retries, 6), RETRY_MAX_MS),
+  }
+  const encrypted = parsed?.tls ?? (target.kind !== 'single' && target.tls === true)
+  const socket = encrypted
+    ? { ...timing, tls: true as const, ...(ca !== undefined && { ca }) }
+    : timing
+  const common = {
+    ...credentials,
+    socket,
+    RESP: 2 as const, // servers before Redis 6 know no other
+    disableOfflineQueue: true, // who has a copy in memory does not want to queue
+    commandsQueueMaxLength: 10_000,
+  }
+  const secrets = [secret, target.kind === 'sentinel' ? target.sentinelPassword : undefined]
+  return { open: () => openClient(), secrets: secrets.filter((text) => text !== undefined) }
+
+  function openClient(): RedisClient {
+    if (target.kind === 'cluster') {
+      const rootNodes = target.nodes.map((node) => ({ ...common, socket: { ...socket, ...node } }))
+      return createCluster({ RESP: 2, rootNodes, defaults: common })
+    }
+    if (target.kind === 'sentinel') {
+      const { name, sentinels, sentinelUsername, sentinelPassword, database = 0 } = target
+      return createSentinel({
+        name,
+        sentinelRootNodes: [...sentinels],
+        RESP: 2,
+        nodeClientOptions: { ...common, database },
+        sentinelClientOptions: {
+          socket,
+          ...(sentinelUsername !== undefined && { username: sentinelUsername }),
+          ...(sentinelPassword !== undefined && { password: sentinelPassword }),
+        },
+        maxCommandRediscovers: 1,
+      })
+    }
+    const { host = '', port = 0, database = 0 } = parsed ?? {}
+    return createClient({ ...common, socket: { ...socket, host, port }, database })
+  }
+}
+
+function isWrongType(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('WRONGTYPE')
+}
