@@ -42,7 +42,9 @@ export async function* readArmor(armored: Bytes): AsyncGenerator<Uint8Array, voi
     let file = new Uint8Array(READ_BYTES)
     let filled = 0
     let last = false
-    for (let line = await nextLine(reader); line !== END; line = await nextLine(reader)) {
+    for (;;) {
+      const line = lineAtHand(reader) ?? (await nextLine(reader, COLUMNS + 1))
+      if (line === END) break
       const bytes: Uint8Array | undefined = last ? undefined : decodeLine(line)
       if (bytes === undefined) throw new ContainerError('armor', 'a line of the armor is malformed')
       last = bytes.length < LINE_BYTES
@@ -85,10 +87,20 @@ async function skipSpace(reader: ByteReader): Promise<void> {
   }
 }
 
-async function nextLine(reader: ByteReader, maxBytes: number = COLUMNS + 1): Promise<string> {
+async function nextLine(reader: ByteReader, maxBytes: number): Promise<string> {
   const { text, ended } = await reader.readLine(maxBytes)
   // The end line need not have an end of line itself: editors and mail drop it.
   if (!ended && text !== END) throw new ContainerError('armor', 'a line is too long or cut off')
+  return withoutCr(text)
+}
+
+/** Saves the wait for a promise on all lines but those that two pieces share. */
+function lineAtHand(reader: ByteReader): string | undefined {
+  const text = reader.lineAtHand(COLUMNS + 1)
+  return text === undefined ? undefined : withoutCr(text)
+}
+
+function withoutCr(text: string): string {
   return text.endsWith('\r') ? text.slice(0, -1) : text
 }
 
@@ -96,5 +108,7 @@ async function nextLine(reader: ByteReader, maxBytes: number = COLUMNS + 1): Pro
 function decodeLine(line: string): Uint8Array | undefined {
   if (line.length > COLUMNS || !PADDED_BASE64.test(line)) return undefined
   const bytes = Buffer.from(line, 'base64')
-  return bytes.toString('base64') === line ? bytes : undefined
+  // Only padding leaves bits over, so only a padded line can be written in two ways.
+  if (line.endsWith('=') && bytes.toString('base64') !== line) return undefined
+  return line.length % 4 === 0 ? bytes : undefined
 }

@@ -84,8 +84,18 @@ export class ByteReader {
     return { text, ended: false }
   }
 
-  /** Tells the source that no more is wanted, so that it can close its file or socket. */
+  /** The next line if it is at hand whole, without waiting: half a million of them are in 32 MB of armor. */
+  lineAtHand(maxBytes: number): string | undefined {
+    const at = this.#piece.indexOf(LF)
+    if (at === -1 || at > maxBytes) return undefined
+    const text = latin1(this.#piece.subarray(0, at))
+    this.#take(at + 1)
+    return text
+  }
+
+  /** Tells the source that no more is wanted, so that it can close its file or socket. Wipes what was gathered. */
   async close(): Promise<void> {
+    this.#gathered.fill(0)
     this.#piece = new Uint8Array(0)
     if (this.#ended) return
     this.#ended = true

@@ -19,8 +19,9 @@ export function scryptRecipient(
   passphrase: Uint8Array,
   workFactorLog2: number = DEFAULT_WORK_FACTOR_LOG2,
 ): Recipient {
-  if (!Number.isInteger(workFactorLog2) || workFactorLog2 < 1 || workFactorLog2 > 30) {
-    throw new RangeError('the work factor is a power of two, from 1 to 30')
+  const max = MAX_WORK_FACTOR_LOG2 // what we would not open by default we do not write
+  if (!Number.isInteger(workFactorLog2) || workFactorLog2 < 1 || workFactorLog2 > max) {
+    throw new RangeError(`the exponent of the work factor is a whole number from 1 to ${max}`)
   }
   return {
     async wrap(fileKey) {

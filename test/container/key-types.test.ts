@@ -85,7 +85,7 @@ describe('scrypt', () => {
   })
 
   it('refuses to write a work factor that is not one', () => {
-    for (const workFactor of [0, 1.5, 31, Number.NaN]) {
+    for (const workFactor of [0, 1.5, 21, Number.NaN]) {
       assert.throws(() => scryptRecipient(utf8('p'), workFactor), RangeError)
     }
   })
