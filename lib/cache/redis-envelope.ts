@@ -19,5 +19,6 @@ export function parseEnvelope(text: string): CacheEntry | undefined {
   }
   const { v: value, e: expiresAtMs } = parsed
   if (typeof value !== 'string' || typeof expiresAtMs !== 'number') return undefined
+  if (!Number.isFinite(expiresAtMs)) return undefined // 1e999 is JSON
   return { value, expiresAtMs }
 }

@@ -4,6 +4,8 @@ import { TempError } from '../errors.ts'
 /** The commands that we use, and what the three kinds of client have in common. */
 export interface RedisClient {
   readonly isReady: boolean
+  /** Connected, or trying to be. */
+  readonly isOpen: boolean
   get(key: string): Promise<string | null>
   set(key: string, value: string, options: { EX: number }): Promise<unknown>
   del(key: string): Promise<unknown>
@@ -70,6 +72,7 @@ export function createRedisLink({ open, secrets, timeoutMs }: RedisLinkOptions):
         silences = 0
         return result
       } catch (error) {
+        if (!link.client.isOpen) drop(link)
         if (error !== TIMED_OUT) throw failure('failed', error)
         silences += 1
         if (silences >= MAX_SILENCES) drop(link)

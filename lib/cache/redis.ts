@@ -1,5 +1,5 @@
 // The cache that several servers share: one Redis, several under Sentinel, or a Cluster. The one importer of redis.
-import { createClient, createCluster, createSentinel } from 'redis'
+import { ErrorReply, createClient, createCluster, createSentinel } from 'redis'
 import type { Clock } from '../clock.ts'
 import type { CacheEntry, CacheLog, ExpiringCache } from './cache.ts'
 import { formatEnvelope, parseEnvelope } from './redis-envelope.ts'
@@ -103,7 +103,7 @@ function clientFactory(
   }
   const timing = {
     connectTimeout: timeoutMs,
-    reconnectStrategy: (retries: number) => Math.min(50 * 2 ** Math.min(retries, 6), RETRY_MAX_MS),
+    reconnectStrategy,
   }
   const encrypted = parsed?.tls ?? (target.kind !== 'single' && target.tls === true)
   const socket = encrypted
@@ -142,6 +142,12 @@ function clientFactory(
     const { host = '', port = 0, database = 0 } = parsed ?? {}
     return createClient({ ...common, socket: { ...socket, host, port }, database })
   }
+}
+
+/** A server that answers and says no (a wrong password, still loading) is asked anew by the next command. */
+function reconnectStrategy(retries: number, cause: Error): number | false {
+  if (cause instanceof ErrorReply) return false
+  return Math.min(50 * 2 ** Math.min(retries, 6), RETRY_MAX_MS)
 }
 
 function isWrongType(error: unknown): boolean {

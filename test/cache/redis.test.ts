@@ -147,7 +147,7 @@ describe('Redis', { skip: redisMissing }, () => {
     assert.equal(await cache.get('a'), 'x')
     const separate = open(t, { target: at(own), username: 'mail', password: 's3cr:t/' })
     assert.equal(await separate.get('a'), 'x')
-    const wrong = open(t, { target: at(own), username: 'mail', password: 'wr0ng', timeoutMs: 300 })
+    const wrong = open(t, { target: at(own), username: 'mail', password: 'wr0ng' })
     await assert.rejects(wrong.get('a'), (error) => {
       assert.ok(error instanceof TempError)
       assert.match(error.message, /WRONGPASS/)
@@ -163,10 +163,22 @@ describe('Redis', { skip: redisMissing }, () => {
     await assert.rejects(other.get('a'), unreachable)
   })
 
+  it('is asked again after it took the password back and gave it again', async (t) => {
+    const own = await startRedis({ args: ['--user', 'mail', 'on', '>s3cret', '~*', '+@all'] })
+    t.after(() => own.close())
+    const cache = open(t, { target: at(own), username: 'mail', password: 's3cret' })
+    await cache.set('a', 'x', 60)
+    await own.cli('acl', 'setuser', 'mail', 'off')
+    await own.cli('client', 'kill', 'user', 'mail')
+    while (await succeeds(cache.get('a')));
+    await own.cli('acl', 'setuser', 'mail', 'on')
+    assert.equal(await untilFulfilled(() => cache.get('a')), 'x')
+  })
+
   it('shows no password even if the server quotes the command', async (t) => {
     const own = await startRedis({ args: ['--rename-command', 'AUTH', ''] })
     t.after(() => own.close())
-    const cache = open(t, { target: at(own), password: 's3cret', timeoutMs: 300 })
+    const cache = open(t, { target: at(own), password: 's3cret' })
     await assert.rejects(cache.get('a'), (error) => {
       assert.ok(error instanceof TempError)
       assert.match(error.message, /unknown command.*\*\*\*/)
@@ -199,6 +211,13 @@ describe('Redis', { skip: redisMissing }, () => {
     await cache.set('a', 'x', 60)
     assert.equal(await cache.get('a'), 'x')
     assert.equal(await own.cli('-n', '2', 'keys', '*'), 'hisho:a')
+
+    const quick = open(t, { target: { kind: 'sentinel', name: 'mail', sentinels }, timeoutMs: 200 })
+    await untilFulfilled(() => quick.get('a'))
+    await own.kill()
+    await assert.rejects(quick.get('a'), unreachable)
+    await own.start()
+    await untilFulfilled(() => quick.set('a', 'y', 60))
   })
 
   it('fails in time when no sentinel is there', async (t) => {
@@ -220,6 +239,16 @@ describe('Redis', { skip: redisMissing }, () => {
     await Promise.all(keys.map((key) => cache.set(key, key, 60)))
     assert.deepEqual(await Promise.all(keys.map((key) => cache.get(key))), keys)
     for (const node of nodes) assert.notEqual(await node.cli('dbsize'), '0')
+
+    const quick = open(t, {
+      target: { kind: 'cluster', nodes: [{ host: '127.0.0.1', port: first.port }] },
+      timeoutMs: 200,
+    })
+    await untilFulfilled(() => quick.get('0.example'))
+    await Promise.all(nodes.map((node) => node.kill()))
+    await assert.rejects(quick.get('0.example'), unreachable)
+    await Promise.all(nodes.map((node) => node.start()))
+    await untilFulfilled(() => quick.set('0.example', 'again', 60))
   })
 
   it('fails in time when no node of the cluster is there', async (t) => {
@@ -239,4 +268,11 @@ async function untilFulfilled<T>(action: () => Promise<T>): Promise<T> {
       await new Promise(setImmediate)
     }
   }
+}
+
+async function succeeds(action: Promise<unknown>): Promise<boolean> {
+  return action.then(
+    () => true,
+    () => false,
+  )
 }
