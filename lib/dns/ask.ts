@@ -71,7 +71,7 @@ async function askServer(server: DnsServer, query: Query, signal: AbortSignal): 
     case RCODE.formErr:
     case RCODE.notImp:
     case RCODE.badVers:
-      // RFC 6891 section 7: a server that does not know EDNS is asked without.
+      // RFC 6891 section 6.2.2: a server that does not know EDNS is asked without.
       if (query.edns) return askServer(server, { ...query, edns: false }, signal)
       throw new TempError('dns/servfail', `response code ${response.code}`)
     default:

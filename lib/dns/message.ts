@@ -12,7 +12,7 @@ import { messageEnd } from './framing.ts'
 import { sameName } from './name.ts'
 import type { RecordType, RecordTypes } from './records.ts'
 
-/** Fits unfragmented into the least MTU of IPv6: RFC 9715 section 3.2. */
+/** What is left of the least MTU of IPv6 (1280 bytes, RFC 8200 section 5) after the headers. */
 const UDP_PAYLOAD_BYTES = 1232
 
 export interface Query {
@@ -41,7 +41,7 @@ export interface Response {
   readonly answers: readonly ResponseRecord[]
   /** min(TTL, MINIMUM) of the SOA in the authority section, RFC 2308 section 5. */
   readonly negativeTtlSeconds: number | undefined
-  /** Points elsewhere instead of answering: NS without SOA in the authority section, RFC 2308 section 2.2.1. */
+  /** Points elsewhere instead of answering: NS without SOA in the authority section, RFC 2308 section 2.2. */
   readonly referral: boolean
 }
 

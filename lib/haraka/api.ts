@@ -93,7 +93,11 @@ export interface Connection extends Loggers {
 }
 
 export interface HMail {
-  readonly todo: { readonly domain: string; readonly rcpt_to: Address[]; readonly notes: Record<string, unknown> } | null
+  readonly todo: {
+    readonly domain: string
+    readonly rcpt_to: Address[]
+    readonly notes: Record<string, unknown>
+  } | null
 }
 
 export interface HarakaConfig {

@@ -17,7 +17,10 @@ export function createStuffer(): (piece: Uint8Array) => Buffer {
       const afterCr = at === 0 ? lastWasCr : bytes[at - 1] === CR
       const dotNext = bytes[at + 1] === DOT
       if (afterCr && !dotNext) continue
-      out.push(bytes.subarray(from, at), Buffer.from(`${afterCr ? '' : '\r'}\n${dotNext ? '.' : ''}`))
+      out.push(
+        bytes.subarray(from, at),
+        Buffer.from(`${afterCr ? '' : '\r'}\n${dotNext ? '.' : ''}`),
+      )
       from = at + 1
     }
     out.push(bytes.subarray(from))

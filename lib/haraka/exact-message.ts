@@ -17,7 +17,10 @@ export interface ReadOptions {
 }
 
 /** The message with the edits of other plugins. Its body must be read or returned before the stream is read again. */
-export async function readExact(transaction: Transaction, { undoRenaming }: ReadOptions): Promise<Message> {
+export async function readExact(
+  transaction: Transaction,
+  { undoRenaming }: ReadOptions,
+): Promise<Message> {
   const received = await readMessage(receivedBytes(transaction))
   const tooMany = transaction.header_lines.length >= (transaction.cfg.headers?.max_lines ?? 1000)
   const keep = (field: Field): boolean => tooMany || (undoRenaming && isAuthResults(field))
@@ -36,7 +39,8 @@ async function* receivedBytes(transaction: Transaction): AsyncGenerator<Uint8Arr
     return
   }
   const pieces: Uint8Array[] = []
-  for await (const piece of pipeRaw(transaction.message_stream, { dot_stuffed: false })) pieces.push(piece)
+  for await (const piece of pipeRaw(transaction.message_stream, { dot_stuffed: false }))
+    pieces.push(piece)
   const wire = Buffer.concat(pieces)
   yield unstuff(wire.subarray(0, wire.length - added))
 }
@@ -100,7 +104,8 @@ export async function buildTransaction(like: Transaction, message: Message): Pro
 
 async function fill(built: Transaction, message: Message): Promise<void> {
   const stuff = createStuffer()
-  for (const line of linesOf(stuff(headerBytes(message.fields, new Uint8Array(0))))) built.add_data(line)
+  for (const line of linesOf(stuff(headerBytes(message.fields, new Uint8Array(0)))))
+    built.add_data(line)
   built.add_data(Buffer.from('\r\n'))
   if (built.header_pos === 0) built.header_pos = -1 // 0 means "still in the header", even when there is none
   makeExact(built, message)
@@ -145,9 +150,11 @@ function makeExact(built: Transaction, message: Message): void {
     if (options.skip_headers || options.clamd_style) return original(destination, options)
     const fields = mergeFields(message.fields, built.header.header_list, keep)
     let head: Buffer = Buffer.from(headerBytes(fields, message.separator))
-    const unstuffed = !options.ending_dot && (options.dot_stuffed ?? !(options.dot_stuffing ?? false))
+    const unstuffed =
+      !options.ending_dot && (options.dot_stuffed ?? !(options.dot_stuffing ?? false))
     if (!unstuffed) head = createStuffer()(head)
-    if (options.line_endings === '\n') head = Buffer.from(head.toString('latin1').replaceAll('\r\n', '\n'), 'latin1')
+    if (options.line_endings === '\n')
+      head = Buffer.from(head.toString('latin1').replaceAll('\r\n', '\n'), 'latin1')
     destination.write(head)
     return original(destination, { ...options, skip_headers: true })
   }
@@ -155,13 +162,23 @@ function makeExact(built: Transaction, message: Message): void {
 
 /**
  * Puts the message in the place of the transaction's own, as if it had been received so. All or nothing: until it is
- * complete, and unless the signal has been given, the transaction stays as it was.
+ * complete, and unless the signal has been given, the transaction stays as it was. `beforeSwap` can read the old
+ * message once more; what it throws stops the replacement.
  */
-export async function replaceMessage(transaction: Transaction, message: Message, signal: AbortSignal): Promise<void> {
+export async function replaceMessage(
+  transaction: Transaction,
+  message: Message,
+  signal: AbortSignal,
+  beforeSwap?: () => Promise<void>,
+): Promise<void> {
   const built = await buildTransaction(transaction, message)
-  if (signal.aborted) {
+  try {
+    await beforeSwap?.()
+    if (signal.aborted)
+      throw new TempError('haraka/deadline', 'the deadline passed while the message was rewritten')
+  } catch (error) {
     built.message_stream.destroy()
-    throw new TempError('haraka/deadline', 'the deadline passed while the message was rewritten')
+    throw error
   }
   const old = transaction.message_stream
   transaction.header = built.header

@@ -21,7 +21,8 @@ export function mergeFields(
 ): Field[] {
   const merged: Field[] = []
   const strings = received.map(asHarakaKeepsIt)
-  const kept = (from: number, to: number): Field[] => received.slice(from, to).filter((field) => staysAnyway(field) || keep(field))
+  const kept = (from: number, to: number): Field[] =>
+    received.slice(from, to).filter((field) => staysAnyway(field) || keep(field))
   let at = 0
   for (const entry of headerList) {
     const found = strings.indexOf(entry, at)
@@ -38,7 +39,9 @@ export function mergeFields(
 
 /** Haraka itself drops these while parsing, nobody meant to remove them: no name, or one that is unsafe in JavaScript. */
 function staysAnyway(field: Field): boolean {
-  return field.name === '' || ['__proto__', 'constructor', 'prototype', '.', '..'].includes(field.name)
+  return (
+    field.name === '' || ['__proto__', 'constructor', 'prototype', '.', '..'].includes(field.name)
+  )
 }
 
 function addedField(entry: string): Field {
@@ -55,9 +58,16 @@ const ORIGINAL_AUTH = 'original-authentication-results'
  * Haraka renames every Authentication-Results of a message it receives (clean_auth_results). In the message of one of
  * our own users this is undone: the recipient's server judges what it believes, and nothing else of the message changed.
  */
-export function undoAuthResultsRenaming(fields: readonly Field[], received: readonly Field[]): Field[] {
-  const hadOriginal = new Set(received.filter((field) => field.name === ORIGINAL_AUTH).map(asHarakaKeepsIt))
-  return fields.filter((field) => field.name !== ORIGINAL_AUTH || hadOriginal.has(asHarakaKeepsIt(field)))
+export function undoAuthResultsRenaming(
+  fields: readonly Field[],
+  received: readonly Field[],
+): Field[] {
+  const hadOriginal = new Set(
+    received.filter((field) => field.name === ORIGINAL_AUTH).map(asHarakaKeepsIt),
+  )
+  return fields.filter(
+    (field) => field.name !== ORIGINAL_AUTH || hadOriginal.has(asHarakaKeepsIt(field)),
+  )
 }
 
 export function isAuthResults(field: Field): boolean {

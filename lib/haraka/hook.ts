@@ -1,7 +1,16 @@
 // The fail-closed wrapper around every hook. Haraka takes a throw for "go on", and a rejected promise kills the worker
 // process: so nothing may throw or reject past this file, and an answer is given exactly once, in time.
 import { HishoError, PermError } from '../errors.ts'
-import { CONT, DENY, DENYSOFT, type Connection, type HMail, type Loggers, type Next, type Plugin } from './api.ts'
+import {
+  CONT,
+  DENY,
+  DENYSOFT,
+  type Connection,
+  type HMail,
+  type Loggers,
+  type Next,
+  type Plugin,
+} from './api.ts'
 
 export interface Verdict {
   readonly code: number
@@ -11,7 +20,12 @@ export interface Verdict {
 export const GO_ON: Verdict = { code: CONT }
 
 /** `signal` is aborted when the deadline has passed and the answer was given: nothing may be committed after that. */
-export type Body<T> = (plugin: Plugin, target: T, signal: AbortSignal, parameters: unknown) => Promise<Verdict>
+export type Body<T> = (
+  plugin: Plugin,
+  target: T,
+  signal: AbortSignal,
+  parameters: unknown,
+) => Promise<Verdict>
 
 /** Haraka's own timer gives DENYSOFT too, but a `<plugin>.timeout` of 0 switches it off; ours stays. */
 const DEADLINE_SECONDS = 30
@@ -59,7 +73,10 @@ export function hook<T extends Connection | HMail>(body: Body<T>) {
 /** Text for the peer: generic, with the right digits (RFC 3463). */
 function refusal(error: unknown): Verdict {
   if (error instanceof PermError) {
-    const reason = error.code === 'protection/no-key' ? 'encryption is required and the recipient publishes no key' : 'message refused'
+    const reason =
+      error.code === 'protection/no-key'
+        ? 'encryption is required and the recipient publishes no key'
+        : 'message refused'
     return { code: DENY, message: `${error.status} ${reason}` }
   }
   const status = error instanceof HishoError ? error.status : '4.3.0'
@@ -68,7 +85,11 @@ function refusal(error: unknown): Verdict {
 
 function logFailure(plugin: Plugin, target: object, error: unknown): void {
   if (error instanceof HishoError) plugin.logwarn(describe(error), logTarget(target))
-  else plugin.logcrit(`a bug: ${error instanceof Error ? error.stack : String(error)}`, logTarget(target))
+  else
+    plugin.logcrit(
+      `a bug: ${error instanceof Error ? error.stack : String(error)}`,
+      logTarget(target),
+    )
 }
 
 /** Haraka's log finds the message id by itself in a connection; other objects would only be printed. */
@@ -84,9 +105,16 @@ export function describe(error: unknown): string {
 }
 
 /** A log function for lib, which knows no plugin. */
-export function logTo(logger: Loggers): (level: 'info' | 'notice' | 'warn' | 'error', message: string) => void {
+export function logTo(
+  logger: Loggers,
+): (level: 'info' | 'notice' | 'warn' | 'error', message: string) => void {
   return (level, message) => {
-    const methods = { info: 'loginfo', notice: 'lognotice', warn: 'logwarn', error: 'logerror' } as const
+    const methods = {
+      info: 'loginfo',
+      notice: 'lognotice',
+      warn: 'logwarn',
+      error: 'logerror',
+    } as const
     logger[methods[level]](message)
   }
 }

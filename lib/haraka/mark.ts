@@ -22,7 +22,9 @@ export function markOf(notes: Readonly<Record<string, unknown>>): Mark | undefin
   const found = notes[KEY]
   if (typeof found !== 'object' || found === null) return undefined
   const mark = found as Partial<Mark>
-  return typeof mark.protected === 'boolean' && Array.isArray(mark.recipients) ? (mark as Mark) : undefined
+  return typeof mark.protected === 'boolean' && Array.isArray(mark.recipients)
+    ? (mark as Mark)
+    : undefined
 }
 
 /** Whether a decision stands for this recipient. */

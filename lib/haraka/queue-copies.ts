@@ -32,7 +32,11 @@ interface StagedFile {
 }
 
 /** TempError haraka/queue, and an empty queue, if any copy cannot be written. */
-export async function queueCopies(transaction: Transaction, copies: readonly Copy[], options: QueueOptions): Promise<void> {
+export async function queueCopies(
+  transaction: Transaction,
+  copies: readonly Copy[],
+  options: QueueOptions,
+): Promise<void> {
   const staged: StagedFile[] = []
   const renamed: string[] = []
   try {
@@ -45,15 +49,24 @@ export async function queueCopies(transaction: Transaction, copies: readonly Cop
   } catch (error) {
     const files = [...staged.map((file) => file.temporary), ...renamed]
     await Promise.all(files.map((file) => unlink(file).catch(() => {})))
-    throw error instanceof TempError ? error : new TempError('haraka/queue', 'the copies cannot be queued', { cause: error })
+    throw error instanceof TempError
+      ? error
+      : new TempError('haraka/queue', 'the copies cannot be queued', { cause: error })
   }
   // From here on the mail is ours. Files exist: an item that cannot be made now is found by Haraka at its next start.
   for (const file of staged) {
-    options.outbound.delivery_queue.push(new options.outbound.HMailItem(file.name, file.final, file.notes))
+    options.outbound.delivery_queue.push(
+      new options.outbound.HMailItem(file.name, file.final, file.notes),
+    )
   }
 }
 
-async function stageCopy(like: Transaction, copy: Copy, staged: StagedFile[], options: QueueOptions): Promise<void> {
+async function stageCopy(
+  like: Transaction,
+  copy: Copy,
+  staged: StagedFile[],
+  options: QueueOptions,
+): Promise<void> {
   const transaction = await buildTransaction(like, await copy.message())
   try {
     transaction.mail_from = like.mail_from
@@ -73,7 +86,11 @@ async function stageCopy(like: Transaction, copy: Copy, staged: StagedFile[], op
   }
 }
 
-async function stageFile(todo: TodoItem, staged: StagedFile[], { outbound, queueDirectory }: QueueOptions): Promise<void> {
+async function stageFile(
+  todo: TodoItem,
+  staged: StagedFile[],
+  { outbound, queueDirectory }: QueueOptions,
+): Promise<void> {
   const name = outbound.qfile.name()
   const file: StagedFile = {
     name,
@@ -87,8 +104,12 @@ async function stageFile(todo: TodoItem, staged: StagedFile[], { outbound, queue
     output.on('close', resolve)
     output.on('error', (error) => {
       todo.message_stream.unpipe()
-      reject(new TempError('haraka/queue', 'the queue directory cannot be written', { cause: error }))
+      reject(
+        new TempError('haraka/queue', 'the queue directory cannot be written', { cause: error }),
+      )
     })
-    outbound.build_todo(todo, output, () => todo.message_stream.pipe(output, { dot_stuffed: false }))
+    outbound.build_todo(todo, output, () =>
+      todo.message_stream.pipe(output, { dot_stuffed: false }),
+    )
   })
 }

@@ -7,10 +7,15 @@ import type { Connection, HookEntry, Plugin, PluginsModule } from './api.ts'
 const TAKES_NOTHING = /^(?:dkim|hisho\/|dkim_sign$|karma$|results$|limit$)/
 
 /** Notes for the copies. TempError protection/split, with the reason, if a queue plugin cannot be followed. */
-export function routeOfCopies(plugins: PluginsModule, connection: Connection): Record<string, unknown> {
+export function routeOfCopies(
+  plugins: PluginsModule,
+  connection: Connection,
+): Record<string, unknown> {
   const hook = connection.relaying ? 'queue_outbound' : 'queue'
   const wanted = connection.transaction?.notes.get('queue.wants')
-  const queues = (plugins.registered_hooks[hook] ?? []).filter((entry) => !TAKES_NOTHING.test(entry.plugin))
+  const queues = (plugins.registered_hooks[hook] ?? []).filter(
+    (entry) => !TAKES_NOTHING.test(entry.plugin),
+  )
   for (const entry of queues) {
     if (typeof wanted === 'string' && wanted !== '' && entry.plugin !== `queue/${wanted}`) continue
     const notes = notesFor(entry, plugins.registered_plugins[entry.plugin], connection)
@@ -20,7 +25,11 @@ export function routeOfCopies(plugins: PluginsModule, connection: Connection): R
   throw new TempError('protection/split', 'no queue plugin that takes several copies of a message')
 }
 
-function notesFor(entry: HookEntry, plugin: Plugin | undefined, connection: Connection): Record<string, unknown> | undefined {
+function notesFor(
+  entry: HookEntry,
+  plugin: Plugin | undefined,
+  connection: Connection,
+): Record<string, unknown> | undefined {
   switch (entry.plugin) {
     case 'queue/lmtp':
       return { using_lmtp: true }
@@ -48,7 +57,10 @@ interface ForwardPlugin extends Plugin {
 }
 
 /** undefined: smtp_forward would let this message pass to the next queue plugin. */
-function forwardNotes(plugin: ForwardPlugin, connection: Connection): Record<string, unknown> | undefined {
+function forwardNotes(
+  plugin: ForwardPlugin,
+  connection: Connection,
+): Record<string, unknown> | undefined {
   const config = plugin.get_config(connection)
   if (!plugin.forward_enabled(connection, config)) return undefined
   if (!config.host || config.forwarding_host_pool || config.auth_user) {
@@ -57,7 +69,12 @@ function forwardNotes(plugin: ForwardPlugin, connection: Connection): Record<str
       'this message needs several copies, which smtp_forward can take only with one host and without auth_user',
     )
   }
-  return { queue: { wants: 'smtp_forward', next_hop: `smtp://${bracketed(config.host)}:${config.port ?? 25}` } }
+  return {
+    queue: {
+      wants: 'smtp_forward',
+      next_hop: `smtp://${bracketed(config.host)}:${config.port ?? 25}`,
+    },
+  }
 }
 
 function bracketed(host: string): string {

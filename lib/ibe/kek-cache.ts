@@ -36,7 +36,7 @@ interface Entry<Open> extends Held<Open> {
 
 export function createKekCache<Open>(clock: Clock, limits: KekCacheLimits): KekCache<Open> {
   const entries = new Map<string, Entry<Open>>()
-  const flights = new Map<string, Promise<void>>()
+  const flights = new Map<string, Promise<unknown>>()
   let generation = 0
 
   const drop = (name: string): void => {
@@ -84,16 +84,14 @@ export function createKekCache<Open>(clock: Clock, limits: KekCacheLimits): KekC
         if (held !== undefined) return held
         const flight = flights.get(name)
         if (flight === undefined) break
-        await flight
+        await flight // it lands in `entries`; a use beyond the last one makes another
       }
       const making = make(name, source)
-      const landed = making.then(() => {})
-      landed.catch(() => {}) // whoever waits sees the failure; with nobody waiting it is the maker's alone
-      flights.set(name, landed)
+      flights.set(name, making)
       try {
         return await making
       } finally {
-        if (flights.get(name) === landed) flights.delete(name)
+        if (flights.get(name) === making) flights.delete(name)
       }
     },
     sweep() {
@@ -102,7 +100,7 @@ export function createKekCache<Open>(clock: Clock, limits: KekCacheLimits): KekC
     clear() {
       generation++
       flights.clear()
-      for (const name of [...entries.keys()]) drop(name)
+      for (const name of entries.keys()) drop(name)
     },
     get size() {
       return entries.size

@@ -26,7 +26,8 @@ export function parseContentType(value: string): ContentType | undefined {
   let rest = text.slice(head[0].length)
   for (let match = PARAMETER.exec(rest); match; match = PARAMETER.exec(rest)) {
     const name = match[1]!.toLowerCase()
-    if (!parameters.has(name)) parameters.set(name, match[2] ?? match[3]!.replaceAll(/\\(.)/g, '$1'))
+    if (!parameters.has(name))
+      parameters.set(name, match[2] ?? match[3]!.replaceAll(/\\(.)/g, '$1'))
     rest = rest.slice(match[0].length)
   }
   return { type: `${head[1]}/${head[2]}`.toLowerCase(), parameters }

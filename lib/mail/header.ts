@@ -11,7 +11,8 @@ export interface Field {
   readonly raw: Uint8Array
 }
 
-const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')
+const latin1 = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')
 
 /** Cuts a header block, CRLF lines and no empty one, into fields. Total: any bytes give fields whose concatenation is the block. */
 export function parseFields(block: Uint8Array): Field[] {
@@ -20,7 +21,8 @@ export function parseFields(block: Uint8Array): Field[] {
   while (start < block.length) {
     let end = endOfLine(block, start)
     // RFC 5322 section 2.2.3: a line that begins with white space continues the field above.
-    while (end < block.length && (block[end] === 0x20 || block[end] === 0x09)) end = endOfLine(block, end)
+    while (end < block.length && (block[end] === 0x20 || block[end] === 0x09))
+      end = endOfLine(block, end)
     const raw = block.subarray(start, end)
     fields.push({ name: nameOf(raw), raw })
     start = end
@@ -42,8 +44,13 @@ function nameOf(raw: Uint8Array): string {
 
 /** The value, unfolded (RFC 5322 section 2.2.3), as UTF-8 text (RFC 6532), without the white space around it. */
 export function fieldValue(field: Field): string {
-  const text = Buffer.from(field.raw.buffer, field.raw.byteOffset, field.raw.length).toString('utf8')
-  return text.slice(text.indexOf(':') + 1).replaceAll(/\r?\n/g, '').trim()
+  const text = Buffer.from(field.raw.buffer, field.raw.byteOffset, field.raw.length).toString(
+    'utf8',
+  )
+  return text
+    .slice(text.indexOf(':') + 1)
+    .replaceAll(/\r?\n/g, '')
+    .trim()
 }
 
 export function fieldsNamed(fields: readonly Field[], name: string): Field[] {

@@ -59,15 +59,60 @@ async function* iterate(source: ByteSource): AsyncGenerator<Uint8Array> {
   yield* source
 }
 
-async function* rest(first: Uint8Array, iterator: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
-  if (first.length > 0) yield first
-  yield* { [Symbol.asyncIterator]: () => iterator }
+/** Not a generator: closing one that never started would leave its source open. */
+function rest(
+  first: Uint8Array,
+  iterator: AsyncIterator<Uint8Array>,
+): AsyncIterableIterator<Uint8Array> {
+  let pending: Uint8Array | undefined = first.length > 0 ? first : undefined
+  const body: AsyncIterableIterator<Uint8Array> = {
+    [Symbol.asyncIterator]: () => body,
+    next: async () => {
+      if (pending === undefined) return iterator.next()
+      const value = pending
+      pending = undefined
+      return { done: false, value }
+    },
+    return: async () => {
+      pending = undefined
+      await iterator.return?.()
+      return { done: true, value: undefined }
+    },
+  }
+  return body
+}
+
+/** Lets go of the source of a message that is not read to its end. */
+export async function closeBody(message: Pick<Message, 'body'>): Promise<void> {
+  await message.body[Symbol.asyncIterator]().return?.()
+}
+
+/** The first octets of the body, and the message with its body whole. */
+export async function peekBody(
+  message: Message,
+  sizeBytes: number,
+): Promise<{ start: Uint8Array; message: Message }> {
+  const iterator = message.body[Symbol.asyncIterator]()
+  let start: Uint8Array = NOTHING
+  while (start.length < sizeBytes) {
+    const next = await iterator.next()
+    if (next.done) break
+    start = start.length === 0 ? next.value : Buffer.concat([start, next.value])
+  }
+  return {
+    start: start.subarray(0, sizeBytes),
+    message: { ...message, body: rest(start, iterator) },
+  }
 }
 
 /** The whole message again, byte for byte. */
 export async function* messageBytes(message: Message): AsyncGenerator<Uint8Array> {
-  yield headerBytes(message.fields, message.separator)
-  yield* message.body
+  try {
+    yield headerBytes(message.fields, message.separator)
+    yield* message.body
+  } finally {
+    await closeBody(message)
+  }
 }
 
 export function headerBytes(fields: readonly Field[], separator: Uint8Array): Uint8Array {

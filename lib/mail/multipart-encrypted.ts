@@ -39,11 +39,16 @@ function asAscii(field: Field): Field {
   const raw = Uint8Array.from(field.raw, (byte) =>
     (byte >= 0x20 && byte < 0x7f) || byte === 0x0d || byte === 0x0a || byte === 0x09 ? byte : 0x3f,
   )
-  const text = Buffer.from(raw.buffer).toString('latin1').replaceAll(/\r(?!\n)/g, '?')
+  const text = Buffer.from(raw.buffer)
+    .toString('latin1')
+    .replaceAll(/\r(?!\n)/g, '?')
   return { name: field.name, raw: new TextEncoder().encode(text) }
 }
 
-async function* formatBody(ciphertext: AsyncIterable<Uint8Array>, boundary: string): AsyncGenerator<Uint8Array> {
+async function* formatBody(
+  ciphertext: AsyncIterable<Uint8Array>,
+  boundary: string,
+): AsyncGenerator<Uint8Array> {
   const text = new TextEncoder()
   yield text.encode(
     `--${boundary}\r\nContent-Type: ${PROTOCOL}\r\n\r\nVersion: 2\r\n\r\n` +
@@ -82,7 +87,10 @@ function base64Lines(bytes: Buffer): Uint8Array {
 /** Whether the root of the message says that it is one of ours. */
 export function isEncryptedMessage(fields: readonly Field[]): boolean {
   const type = contentTypeOf(fields)
-  return type?.type === 'multipart/encrypted' && type.parameters.get('protocol')?.toLowerCase() === PROTOCOL
+  return (
+    type?.type === 'multipart/encrypted' &&
+    type.parameters.get('protocol')?.toLowerCase() === PROTOCOL
+  )
 }
 
 /**
@@ -95,7 +103,8 @@ export async function* parseEncrypted(message: Message): AsyncGenerator<Uint8Arr
   const parts = new PartReader(message.body, boundary)
   await parts.skipTo(`--${boundary}\r\n`)
   const control = await parts.readPart(4096)
-  if (contentTypeOf(control.fields)?.type !== PROTOCOL) throw malformed(`first part: not ${PROTOCOL}`)
+  if (contentTypeOf(control.fields)?.type !== PROTOCOL)
+    throw malformed(`first part: not ${PROTOCOL}`)
   if (!/^Version: 2\s*$/.test(control.body)) throw malformed('Version: only 2 is known')
   const fields = await parts.readPartHeader(4096)
   if (contentTypeOf(fields)?.type !== 'application/octet-stream') {
@@ -125,6 +134,7 @@ async function* decodeBase64(source: AsyncIterable<Buffer>): AsyncGenerator<Uint
 function decodeExactly(text: string): Uint8Array {
   const bytes = Buffer.from(text, 'base64')
   const padding = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0
-  if (bytes.length !== (text.length / 4) * 3 - padding) throw malformed('base64: a character that is none')
+  if (bytes.length !== (text.length / 4) * 3 - padding)
+    throw malformed('base64: a character that is none')
   return bytes
 }

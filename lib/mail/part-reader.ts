@@ -16,7 +16,8 @@ export class PartReader {
   private async more(): Promise<void> {
     const next = await this.source.next()
     if (next.done) throw malformed('it ends before its last delimiter')
-    this.held = this.held.length === 0 ? Buffer.from(next.value) : Buffer.concat([this.held, next.value])
+    this.held =
+      this.held.length === 0 ? Buffer.from(next.value) : Buffer.concat([this.held, next.value])
   }
 
   /** Text up to and without `mark`, which is taken away too. */

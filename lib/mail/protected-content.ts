@@ -10,7 +10,10 @@ export const PEEK_BYTES = 16 * 1024
 export type Protection = 'hisho' | 'pgp-mime' | 's-mime'
 
 /** `bodyStart` are the first PEEK_BYTES octets of the body, or all of it. undefined: not encrypted, as far as one can see. */
-export function protectionOf(message: Pick<Message, 'fields'>, bodyStart: Uint8Array): Protection | undefined {
+export function protectionOf(
+  message: Pick<Message, 'fields'>,
+  bodyStart: Uint8Array,
+): Protection | undefined {
   const type = contentTypeOf(message.fields)
   if (!type) return undefined
   const text = Buffer.from(bodyStart).toString('latin1')

@@ -35,11 +35,16 @@ const ON_LOOKUP_FAILURE: readonly OnLookupFailure[] = ['defer', 'send_plain']
 const RULE_KEYS = new Set(['encrypt', 'schemes', 'on_lookup_failure'])
 
 /** PermError table/malformed with file, line, column and key if anything in it is not as described. */
-export function parseDomainTable(text: string, file: string, knownSchemes: readonly string[]): DomainTable {
+export function parseDomainTable(
+  text: string,
+  file: string,
+  knownSchemes: readonly string[],
+): DomainTable {
   const yaml = parseYaml(text, file, 'table/malformed')
   const root = mapping(yaml, [], yaml.data ?? {})
   for (const key of Object.keys(root)) {
-    if (key !== 'local' && key !== 'domains') throw yaml.errorAt([key], 'no such key (local, domains)')
+    if (key !== 'local' && key !== 'domains')
+      throw yaml.errorAt([key], 'no such key (local, domains)')
   }
   const local = list(yaml, ['local'], root['local'] ?? []).map((domain, at) => {
     const name = typeof domain === 'string' ? asDomain(domain) : undefined
@@ -47,7 +52,9 @@ export function parseDomainTable(text: string, file: string, knownSchemes: reado
     return name
   })
   const domains = mapping(yaml, ['domains'], root['domains'] ?? {})
-  const rules = Object.entries(domains).map(([key, value]) => parseRule(yaml, key, value, knownSchemes))
+  const rules = Object.entries(domains).map(([key, value]) =>
+    parseRule(yaml, key, value, knownSchemes),
+  )
   return createDomainTable(local, rules)
 }
 
@@ -75,15 +82,27 @@ function patternsFor(name: string): string[] {
   return [name, ...labels.slice(1).map((_, at) => `*.${labels.slice(at + 1).join('.')}`), '*']
 }
 
-function parseRule(yaml: YamlFile, key: string, value: unknown, knownSchemes: readonly string[]): DomainRule {
+function parseRule(
+  yaml: YamlFile,
+  key: string,
+  value: unknown,
+  knownSchemes: readonly string[],
+): DomainRule {
   const path = ['domains', key]
   const pattern = asPattern(key)
   if (!pattern) throw yaml.errorAt(path, 'not a domain name, *.domain or *')
   const rule = mapping(yaml, path, value)
   for (const name of Object.keys(rule)) {
-    if (!RULE_KEYS.has(name)) throw yaml.errorAt([...path, name], `no such key (${[...RULE_KEYS].join(', ')})`)
+    if (!RULE_KEYS.has(name))
+      throw yaml.errorAt([...path, name], `no such key (${[...RULE_KEYS].join(', ')})`)
   }
-  const encrypt = oneOf(yaml, [...path, 'encrypt'], rule['encrypt'], ENCRYPT_MODES, DEFAULT_RULE.encrypt)
+  const encrypt = oneOf(
+    yaml,
+    [...path, 'encrypt'],
+    rule['encrypt'],
+    ENCRYPT_MODES,
+    DEFAULT_RULE.encrypt,
+  )
   const onLookupFailure = oneOf(
     yaml,
     [...path, 'on_lookup_failure'],
@@ -94,10 +113,11 @@ function parseRule(yaml: YamlFile, key: string, value: unknown, knownSchemes: re
   if (encrypt === 'required' && onLookupFailure === 'send_plain') {
     throw yaml.errorAt([...path, 'on_lookup_failure'], 'send_plain contradicts encrypt: required')
   }
-  const schemes = list(yaml, [...path, 'schemes'], rule['schemes'] ?? DEFAULT_RULE.schemes).map((name, at) =>
-    oneOf(yaml, [...path, 'schemes', at], name, knownSchemes, ''),
+  const schemes = list(yaml, [...path, 'schemes'], rule['schemes'] ?? DEFAULT_RULE.schemes).map(
+    (name, at) => oneOf(yaml, [...path, 'schemes', at], name, knownSchemes, ''),
   )
-  if (schemes.length === 0) throw yaml.errorAt([...path, 'schemes'], 'must name at least one scheme')
+  if (schemes.length === 0)
+    throw yaml.errorAt([...path, 'schemes'], 'must name at least one scheme')
   return { pattern, encrypt, schemes, onLookupFailure }
 }
 
@@ -110,7 +130,9 @@ function asPattern(key: string): string | undefined {
 
 function asDomain(text: string): string | undefined {
   const name = domainToASCII(text.replace(/\.$/, '')).toLowerCase()
-  return /^(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/.test(name)
+  return /^(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/.test(
+    name,
+  )
     ? name
     : undefined
 }
@@ -129,7 +151,13 @@ function list(yaml: YamlFile, path: Path, value: unknown): readonly unknown[] {
   return value
 }
 
-function oneOf<T extends string>(yaml: YamlFile, path: Path, value: unknown, known: readonly T[], fallback: T): T {
+function oneOf<T extends string>(
+  yaml: YamlFile,
+  path: Path,
+  value: unknown,
+  known: readonly T[],
+  fallback: T,
+): T {
   if (value === undefined && fallback !== '') return fallback
   const found = known.find((word) => word === value)
   if (!found) throw yaml.errorAt(path, `must be one of ${known.join(', ')}`)

@@ -35,13 +35,19 @@ export async function receive<R extends Addressee>(
   recipients: readonly R[],
   options: IncomingOptions,
 ): Promise<Arrival<R>> {
-  const forged = (field: Field): boolean => isMarker(field) || claimsToBeOurs(field, options.authservIds)
+  const forged = (field: Field): boolean =>
+    isMarker(field) || claimsToBeOurs(field, options.authservIds)
   const fields = message.fields.filter((field) => !forged(field))
   const scheme = options.schemes.find((known) => known.detect(message.fields))
   if (!scheme) return { status: 'none', fields }
-  const addressOf = new Map(recipients.map((recipient) => [recipient, normalizeOr(recipient, options)]))
+  const addressOf = new Map(
+    recipients.map((recipient) => [recipient, normalizeOr(recipient, options)]),
+  )
   try {
-    const opening = await scheme.open(message, [...new Set(addressOf.values())].filter((address) => address !== ''))
+    const opening = await scheme.open(
+      message,
+      [...new Set(addressOf.values())].filter((address) => address !== ''),
+    )
     if (opening.status === 'closed') return { status: 'closed', fields, reason: opening.reason }
     const named = new Set(opening.addresses)
     return {
@@ -52,11 +58,16 @@ export async function receive<R extends Addressee>(
       fields,
       message: {
         ...opening.message,
-        fields: restore(fields, opening.message.fields.filter((field) => !forged(field)), opening.description),
+        fields: restore(
+          fields,
+          opening.message.fields.filter((field) => !forged(field)),
+          opening.description,
+        ),
       },
     }
   } catch (error) {
-    if (error instanceof PermError) return { status: 'closed', fields, reason: `${error.code}: ${error.message}` }
+    if (error instanceof PermError)
+      return { status: 'closed', fields, reason: `${error.code}: ${error.message}` }
     throw error
   }
 }

@@ -49,12 +49,19 @@ export async function decide(
     return decideWithout(domain, rule, error, options)
   }
   if (rule.encrypt === 'required') {
-    throw new PermError('protection/no-key', `${domain}: encryption is required (${rule.pattern}) and it publishes no key`)
+    throw new PermError(
+      'protection/no-key',
+      `${domain}: encryption is required (${rule.pattern}) and it publishes no key`,
+    )
   }
   return { kind: 'clear', reason: `${domain} publishes no key` }
 }
 
-async function firstOffer(domain: string, rule: DomainRule, options: OutgoingOptions): Promise<Offer | undefined> {
+async function firstOffer(
+  domain: string,
+  rule: DomainRule,
+  options: OutgoingOptions,
+): Promise<Offer | undefined> {
   let broken: unknown
   for (const name of rule.schemes) {
     const scheme = options.schemes.find((known) => known.name === name)
@@ -72,11 +79,17 @@ async function firstOffer(domain: string, rule: DomainRule, options: OutgoingOpt
 }
 
 /** What to do when nobody can say whether there is a key, or when what is published cannot be used. */
-function decideWithout(domain: string, rule: DomainRule, error: unknown, { log }: OutgoingOptions): Decision {
+function decideWithout(
+  domain: string,
+  rule: DomainRule,
+  error: unknown,
+  { log }: OutgoingOptions,
+): Decision {
   if (!(error instanceof HishoError)) throw error
   if (error instanceof PermError) {
     // The other side can mend its record: deferred where protection is required, as good as none elsewhere.
-    if (rule.encrypt === 'required') throw new TempError('protection/no-key', error.message, { cause: error })
+    if (rule.encrypt === 'required')
+      throw new TempError('protection/no-key', error.message, { cause: error })
     log('warn', `${domain}: ${error.message}; sent in clear, since its mode is ${rule.encrypt}`)
     return { kind: 'clear', reason: `${domain}: no usable key` }
   }
@@ -98,7 +111,10 @@ export async function planOutgoing<R extends Addressee>(
   const visible = visibleAddresses(fields, options)
   const byDomain = groupByDomain(recipients)
   const decisions = await Promise.all(
-    [...byDomain].map(async ([domain, members]) => ({ members, decision: await decide(domain, already, options) })),
+    [...byDomain].map(async ([domain, members]) => ({
+      members,
+      decision: await decide(domain, already, options),
+    })),
   )
   const groups: OutgoingGroup<R>[] = []
   for (const kind of ['clear', 'ciphertext'] as const) {
@@ -106,12 +122,17 @@ export async function planOutgoing<R extends Addressee>(
     const first = same[0]
     if (first) {
       const reason = [...new Set(same.map(({ decision }) => decision.reason))].join('; ')
-      groups.push({ recipients: same.flatMap(({ members }) => members), decision: { kind, reason } })
+      groups.push({
+        recipients: same.flatMap(({ members }) => members),
+        decision: { kind, reason },
+      })
     }
   }
   for (const { members, decision } of decisions) {
     if (decision.kind !== 'seal') continue
-    const [shown, hidden] = partition(members, (member) => visible.has(options.normalizeAddress(member.address)))
+    const [shown, hidden] = partition(members, (member) =>
+      visible.has(options.normalizeAddress(member.address)),
+    )
     if (shown.length > 0) groups.push({ recipients: shown, decision })
     for (const member of hidden) groups.push({ recipients: [member], decision })
   }
@@ -127,7 +148,10 @@ function groupByDomain<R extends Addressee>(recipients: readonly R[]): Map<strin
   return groups
 }
 
-function visibleAddresses(fields: readonly Field[], { normalizeAddress }: OutgoingOptions): Set<string> {
+function visibleAddresses(
+  fields: readonly Field[],
+  { normalizeAddress }: OutgoingOptions,
+): Set<string> {
   const addresses = [...mailboxesIn(fields, 'to'), ...mailboxesIn(fields, 'cc')]
   return new Set(
     addresses.flatMap((address) => {

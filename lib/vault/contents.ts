@@ -39,12 +39,19 @@ export function parseContents(text: string): VaultContents {
       const site = record(yaml, ['sites', name], value)
       const entries = site['ibe'] ?? []
       if (!Array.isArray(entries)) throw yaml.errorAt(['sites', name, 'ibe'], 'must be a list')
-      return [name, { ibe: entries.map((entry, at) => parseEntry(yaml, ['sites', name, 'ibe', at], entry)) }]
+      return [
+        name,
+        { ibe: entries.map((entry, at) => parseEntry(yaml, ['sites', name, 'ibe', at], entry)) },
+      ]
     }),
   )
 }
 
-function parseEntry(yaml: YamlFile, path: readonly (string | number)[], value: unknown): MasterKeyEntry {
+function parseEntry(
+  yaml: YamlFile,
+  path: readonly (string | number)[],
+  value: unknown,
+): MasterKeyEntry {
   const entry = record(yaml, path, value)
   const text = (key: string): string => {
     const found = entry[key]
@@ -52,7 +59,8 @@ function parseEntry(yaml: YamlFile, path: readonly (string | number)[], value: u
     return found
   }
   const n = entry['n']
-  if (typeof n !== 'number' || !Number.isSafeInteger(n) || n < 1) throw yaml.errorAt([...path, 'n'], 'must be a positive number')
+  if (typeof n !== 'number' || !Number.isSafeInteger(n) || n < 1)
+    throw yaml.errorAt([...path, 'n'], 'must be a positive number')
   if (entry['scheme'] !== 'bf') throw yaml.errorAt([...path, 'scheme'], 'must be bf')
   const period = PERIODS.find((known) => known === entry['period'])
   if (!period) throw yaml.errorAt([...path, 'period'], `must be one of ${PERIODS.join(', ')}`)
@@ -72,8 +80,13 @@ function parseEntry(yaml: YamlFile, path: readonly (string | number)[], value: u
   }
 }
 
-function record(yaml: YamlFile, path: readonly (string | number)[], value: unknown): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw yaml.errorAt(path, 'must be a mapping')
+function record(
+  yaml: YamlFile,
+  path: readonly (string | number)[],
+  value: unknown,
+): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw yaml.errorAt(path, 'must be a mapping')
   return value as Record<string, unknown>
 }
 
@@ -99,12 +112,20 @@ export function formatContents(contents: VaultContents): string {
 }
 
 /** The master key that opens mail for a domain under serial n, unless it was retired. */
-export function masterKeyFor(contents: VaultContents, domain: string, n: number): MasterKeyEntry | undefined {
+export function masterKeyFor(
+  contents: VaultContents,
+  domain: string,
+  n: number,
+): MasterKeyEntry | undefined {
   return contents.get(domain)?.ibe.find((entry) => entry.n === n && entry.retired === undefined)
 }
 
 /** A copy with one more generation. PermError if that serial exists. */
-export function withMasterKey(contents: VaultContents, domain: string, entry: MasterKeyEntry): VaultContents {
+export function withMasterKey(
+  contents: VaultContents,
+  domain: string,
+  entry: MasterKeyEntry,
+): VaultContents {
   const ibe = contents.get(domain)?.ibe ?? []
   if (ibe.some((known) => known.n === entry.n)) {
     throw new PermError('vault/malformed', `vault: ${domain} has a master key n=${entry.n} already`)
@@ -113,10 +134,18 @@ export function withMasterKey(contents: VaultContents, domain: string, entry: Ma
 }
 
 /** A copy in which one generation is retired. PermError if there is none. */
-export function withRetired(contents: VaultContents, domain: string, n: number, retired: string): VaultContents {
+export function withRetired(
+  contents: VaultContents,
+  domain: string,
+  n: number,
+  retired: string,
+): VaultContents {
   const ibe = contents.get(domain)?.ibe ?? []
   if (!ibe.some((known) => known.n === n)) {
     throw new PermError('vault/malformed', `vault: ${domain} has no master key n=${n}`)
   }
-  return new Map([...contents, [domain, { ibe: ibe.map((known) => (known.n === n ? { ...known, retired } : known)) }]])
+  return new Map([
+    ...contents,
+    [domain, { ibe: ibe.map((known) => (known.n === n ? { ...known, retired } : known)) }],
+  ])
 }

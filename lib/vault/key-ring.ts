@@ -44,8 +44,13 @@ export function createKeyRing({ file, sources, clock, log }: KeyRingOptions): Ke
       }
     } catch (error) {
       if (failed?.version !== version) {
-        const kept = opened ? '; the contents read before stay in use' : '; mail that needs it is deferred'
-        log('error', `vault locked: ${error instanceof Error ? error.message : 'unknown cause'}${kept}`)
+        const kept = opened
+          ? '; the contents read before stay in use'
+          : '; mail that needs it is deferred'
+        log(
+          'error',
+          `vault locked: ${error instanceof Error ? error.message : 'unknown cause'}${kept}`,
+        )
       }
       failed = { error, version }
     }

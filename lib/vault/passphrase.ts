@@ -15,7 +15,10 @@ export interface PassphraseSources {
 }
 
 /** TempError vault/locked if no source gives one, or if the file can be read by others. */
-export async function readPassphrase({ environment, file }: PassphraseSources): Promise<SecretBytes> {
+export async function readPassphrase({
+  environment,
+  file,
+}: PassphraseSources): Promise<SecretBytes> {
   const directory = environment['CREDENTIALS_DIRECTORY']
   if (directory) {
     const credential = await readFile(join(directory, CREDENTIAL)).catch(() => undefined)

@@ -22,7 +22,11 @@ export async function readVault(file: string, passphrase: SecretBytes): Promise<
     throw new TempError('vault/locked', `${file}: cannot be read`, { cause: error })
   }
   const text = await openVault(sealed, passphrase).catch((error: unknown) => {
-    throw new TempError('vault/locked', `${file}: the passphrase does not open it, or it is damaged`, { cause: error })
+    throw new TempError(
+      'vault/locked',
+      `${file}: the passphrase does not open it, or it is damaged`,
+      { cause: error },
+    )
   })
   return parseContents(text)
 }
@@ -38,10 +42,17 @@ async function openVault(sealed: Uint8Array, passphrase: SecretBytes): Promise<s
 }
 
 /** Replaces the file atomically: a crash leaves the old vault or the new one. Mode 0600. */
-export async function writeVault(file: string, contents: VaultContents, passphrase: SecretBytes): Promise<void> {
-  if (passphrase.bytes.length === 0) throw new PermError('vault/malformed', 'passphrase: must not be empty')
+export async function writeVault(
+  file: string,
+  contents: VaultContents,
+  passphrase: SecretBytes,
+): Promise<void> {
+  if (passphrase.bytes.length === 0)
+    throw new PermError('vault/malformed', 'passphrase: must not be empty')
   const key = Buffer.from(passphrase.bytes).toString('latin1')
-  const recipient = AGE_KEY.test(key) ? x25519Recipient(recipientOf(key)) : scryptRecipient(passphrase.bytes)
+  const recipient = AGE_KEY.test(key)
+    ? x25519Recipient(recipientOf(key))
+    : scryptRecipient(passphrase.bytes)
   const plaintext = new TextEncoder().encode(formatContents(contents))
   const sealed = await collect(seal([recipient], [plaintext]))
   plaintext.fill(0)
@@ -51,7 +62,11 @@ export async function writeVault(file: string, contents: VaultContents, passphra
 async function writeAtomically(file: string, bytes: Uint8Array): Promise<void> {
   const temporary = `${file}.${process.pid}.tmp`
   try {
-    const handle = await openFile(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600)
+    const handle = await openFile(
+      temporary,
+      constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL,
+      0o600,
+    )
     try {
       await handle.writeFile(bytes)
       await handle.sync()

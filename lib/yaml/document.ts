@@ -16,13 +16,21 @@ export interface YamlFile {
 export function parseYaml(text: string, file: string, code: ErrorCode): YamlFile {
   const lines = new LineCounter()
   // `merge` and custom tags stay off; an alias bomb is stopped by maxAliasCount.
-  const document = parseDocument(text, { lineCounter: lines, strict: true, uniqueKeys: true, prettyErrors: false })
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    strict: true,
+    uniqueKeys: true,
+    prettyErrors: false,
+  })
   const first = document.errors[0]
   if (first) throw new PermError(code, `${file}:${position(lines, first.pos[0])}: ${first.message}`)
   return {
     data: document.toJS({ maxAliasCount: 20 }) as unknown,
     errorAt: (path, reason) =>
-      new PermError(code, `${file}:${position(lines, offsetOf(document, path))}: ${[path.join('.'), reason].filter(Boolean).join(': ')}`),
+      new PermError(
+        code,
+        `${file}:${position(lines, offsetOf(document, path))}: ${[path.join('.'), reason].filter(Boolean).join(': ')}`,
+      ),
     withValue: (path, value) => {
       const copy = parseDocument(text)
       if (value === undefined) copy.deleteIn(path)

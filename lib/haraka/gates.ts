@@ -1,0 +1,52 @@
+// The gates: whatever happened to the plugins before them (thrown, timed out, skipped, misplaced), nothing passes that
+// has not been through them. They look and refuse; they never change anything.
+import { TempError } from '../errors.ts'
+import type { Services } from '../services/services.ts'
+import type { Connection, HMail } from './api.ts'
+import { hasArrived } from './decrypt.ts'
+import { GO_ON, type Verdict } from './hook.ts'
+import { covers, markOf } from './mark.ts'
+
+/** Right behind encrypt on the queue hooks. */
+export async function checkProtected(services: Services, connection: Connection): Promise<Verdict> {
+  const transaction = connection.transaction
+  if (!transaction) return GO_ON
+  refuseUnprotected(services, transaction.rcpt_to, transaction.notes)
+  return GO_ON
+}
+
+/** First of all in get_mx: mail in the queue, wherever it came from. */
+export async function checkQueued(services: Services, hmail: HMail): Promise<Verdict> {
+  if (hmail.todo) refuseUnprotected(services, hmail.todo.rcpt_to, hmail.todo.notes)
+  return GO_ON
+}
+
+function refuseUnprotected(
+  services: Services,
+  recipients: readonly { readonly address: string; readonly host: string }[],
+  notes: Readonly<Record<string, unknown>>,
+): void {
+  const table = services.table.current()
+  const mark = markOf(notes)
+  for (const { address, host } of recipients) {
+    if (table.isLocal(host) || table.ruleFor(host).encrypt !== 'required') continue
+    if (!mark?.protected || !covers(mark, address)) {
+      throw new TempError(
+        'haraka/unprotected',
+        `${host} requires encryption and this message is not encrypted: held back`,
+      )
+    }
+  }
+}
+
+/** Before all else on the queue hooks: nothing is delivered that decrypt has not looked at. */
+export async function checkArrived(connection: Connection): Promise<Verdict> {
+  const transaction = connection.transaction
+  if (transaction && !hasArrived(transaction)) {
+    throw new TempError(
+      'haraka/unprotected',
+      'hisho/decrypt did not see this message (a plugin before it ended data_post, or switched it off): held back',
+    )
+  }
+  return GO_ON
+}

@@ -1,0 +1,45 @@
+// Fields of a header as Haraka holds it, looked at and removed in place: what is delivered is this list.
+import { contentTypeOf } from '../mail/content-type.ts'
+import { parseFields, type Field } from '../mail/header.ts'
+import { claimsToBeOurs, isMarker } from '../mail/trace.ts'
+import type { Header } from './api.ts'
+
+interface HeaderMaps extends Header {
+  headers: Record<string, string[] | undefined>
+  headers_decoded: Record<string, string[] | undefined>
+}
+
+function asField(entry: string): Field {
+  return (
+    parseFields(Buffer.from(entry.replaceAll(/\r?\n/g, '\r\n')))[0] ?? {
+      name: '',
+      raw: new Uint8Array(0),
+    }
+  )
+}
+
+/** A cheap look before the message is read: most mail is not ours. */
+export function looksEncrypted(header: Header): boolean {
+  const types = header.header_list.filter((entry) => /^content-type[ \t]*:/i.test(entry))
+  return types.some((entry) => contentTypeOf([asField(entry)])?.type === 'multipart/encrypted')
+}
+
+const SUSPECTS = /^\s*(?:hisho-|ibemail-decrypted|authentication-results)/i
+
+/**
+ * Removes our marks and Authentication-Results in our name, whoever wrote them. Haraka adds its own of the latter once
+ * more after data_post.
+ */
+export function dropForgedFields(header: Header, authservIds: ReadonlySet<string>): void {
+  const maps = header as HeaderMaps
+  const kept = header.header_list.filter((entry) => {
+    if (!SUSPECTS.test(entry)) return true
+    const field = asField(entry.trimStart())
+    if (!isMarker(field) && !claimsToBeOurs(field, authservIds)) return true
+    // Plugins look at the maps; all values of the name go, the list alone is what is delivered.
+    delete maps.headers[field.name]
+    delete maps.headers_decoded[field.name]
+    return false
+  })
+  header.header_list.splice(0, header.header_list.length, ...kept)
+}

@@ -1,0 +1,30 @@
+// One set of services for all hisho plugins of a Haraka process, made by the first that asks.
+import { join } from 'node:path'
+import { systemClock } from '../clock.ts'
+import { createServices, type Services } from '../services/services.ts'
+import { parseSharedSettings, type Ini } from '../services/settings.ts'
+import type { Plugin } from './api.ts'
+import { logTo } from './hook.ts'
+
+let services: Services | undefined
+
+/** PermError if the settings or the table cannot be used: Haraka then does not start. */
+export function servicesOf(plugin: Plugin): Services {
+  services ??= createServices({
+    settings: parseSharedSettings(readIni(plugin, 'hisho.ini'), configDirectory()),
+    environment: process.env,
+    clock: systemClock,
+    log: logTo(plugin),
+  })
+  return services
+}
+
+/** An ini of ours: defaults from the package, overrides from Haraka's config directory. */
+export function readIni(plugin: Plugin, name: string, changed?: () => void): Ini {
+  return plugin.config.get(name, ...(changed ? [changed] : [])) as Ini
+}
+
+/** Where this Haraka keeps its settings. */
+function configDirectory(): string {
+  return join(process.env['HARAKA'] ?? process.cwd(), 'config')
+}

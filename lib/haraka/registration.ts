@@ -1,0 +1,36 @@
+// What every plugin of ours does at start: the self-test, its gate, its services.
+import cluster from 'node:cluster'
+import { CONT, DENY, type Next, type Plugin, type PluginsModule } from './api.ts'
+import { servicesOf } from './process.ts'
+import { checkHaraka, hookProblems } from './self-test.ts'
+
+/** Priorities on queue and queue_outbound, in order. Signers such as dkim stand at 0. */
+export const PRIORITY = {
+  decryptGate: -70,
+  decryptSplit: -60,
+  encrypt: -50,
+  encryptGate: -49,
+  getMxGate: -100,
+} as const
+
+/** Throws, and so keeps Haraka from starting, where a promise would not hold. `gate` is loaded with the plugin. */
+export function registerWithGate(plugin: Plugin, gate: string): void {
+  checkHaraka(plugin)
+  const services = servicesOf(plugin)
+  const plugins = plugin.haraka_require('plugins') as PluginsModule
+  // A plugin of its own, so that `skip_plugins` with our name does not switch the gate off too.
+  if (!plugins.registered_plugins[gate]) plugins.load_plugin(gate)
+  plugin.register_hook('init_master', 'check_hooks')
+  plugin.register_hook('init_child', 'check_hooks')
+  // The master process only starts workers; without `nodes` there is no other process than this.
+  if (cluster.isWorker) services.warm()
+}
+
+/** init_master and init_child: all plugins have registered by now. */
+export function check_hooks(this: Plugin, next: Next): void {
+  const { registered_hooks } = this.haraka_require('plugins') as PluginsModule
+  const problems = hookProblems(registered_hooks)
+  if (problems.length === 0) return next(CONT)
+  this.logcrit(`hisho does not start: ${problems.join('; ')}`)
+  next(DENY, problems.join('; '))
+}

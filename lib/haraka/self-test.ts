@@ -1,0 +1,159 @@
+// At start: is this a Haraka, and a configuration, in which the two promises hold? If not it does not start, and says why.
+// `hisho doctor` uses the same rules on a directory.
+import { PermError } from '../errors.ts'
+import { CONT, DENY, DENYSOFT, OK, type HookEntry, type Plugin, type PluginsModule } from './api.ts'
+import { outboundOf } from './outbound.ts'
+
+/** Its inside was tried with these; another one may fail open where this one does not. */
+export const KNOWN_HARAKA = /^3\.3\.\d+/
+
+/** 998 characters and CRLF, RFC 5322 section 2.1.1: Haraka breaks longer lines while it receives, before any plugin. */
+export const LEAST_DATA_LINE_LENGTH = 1000
+
+// All of them work in data_post at priority 0, where the order of lines in config/plugins decides.
+const BEFORE_DECRYPT = ['dkim', 'dkim_verify', 'spf', 'arc', 'dmarc', 'dmarc-perl']
+const AFTER_DECRYPT = [
+  'attachment',
+  'avg',
+  'clamd',
+  'data.uribl',
+  'dcc',
+  'esets',
+  'messagesniffer',
+  'rspamd',
+  'spamassassin',
+  'uribl',
+]
+
+/** What is wrong with the order of lines in config/plugins, in words. */
+export function orderProblems(pluginList: readonly string[]): string[] {
+  const list = pluginList.map((line) => line.replace(/^haraka-plugin-/, ''))
+  const at = list.indexOf('hisho/decrypt')
+  if (at === -1) return []
+  return [
+    ...list
+      .slice(at + 1)
+      .filter((name) => BEFORE_DECRYPT.includes(name))
+      .map((name) => `${name} must stand before hisho/decrypt: it judges the message as it came`),
+    ...list
+      .slice(0, at)
+      .filter((name) => AFTER_DECRYPT.includes(name))
+      .map(
+        (name) =>
+          `${name} must stand after hisho/decrypt: before it there is only ciphertext to look at`,
+      ),
+  ]
+}
+
+/** PermError haraka/settings with every reason why this Haraka must not start with hisho. For `register`. */
+export function checkHaraka(plugin: Plugin): void {
+  const problems = [
+    ...versionProblems(plugin),
+    ...insideProblems(plugin),
+    ...connectionProblems(plugin),
+    ...orderProblems(plugin.config.get('plugins', 'list') as string[]),
+  ]
+  if (problems.length > 0)
+    throw new PermError('haraka/settings', `hisho does not start: ${problems.join('; ')}`)
+  if (plugin.timeout === 0)
+    plugin.logwarn(`${plugin.name}.timeout is 0: hisho answers after 30 seconds all the same`)
+}
+
+function versionProblems(plugin: Plugin): string[] {
+  const { version } = plugin.haraka_require('package.json') as { readonly version: string }
+  return KNOWN_HARAKA.test(version)
+    ? []
+    : [`Haraka ${version} is not one it was tried with (3.3.x)`]
+}
+
+function connectionProblems(plugin: Plugin): string[] {
+  const { cfg } = plugin.haraka_require('connection') as {
+    readonly cfg: { readonly max: { readonly data_line_length: number } }
+  }
+  const length = cfg.max.data_line_length
+  return length >= LEAST_DATA_LINE_LENGTH
+    ? []
+    : [
+        `connection.ini [max] data_line_length=${length} breaks lines of legal length: set it to ${LEAST_DATA_LINE_LENGTH} or more (hisho init proposes 1000000)`,
+      ]
+}
+
+/** The parts of Haraka that are not documented and that we lean on. */
+function insideProblems(plugin: Plugin): string[] {
+  const { outbound, queueDirectory } = outboundOf(plugin)
+  const constants = globalThis as unknown as Record<string, unknown>
+  const functions: Record<string, unknown> = {
+    'outbound.send_trans_email': outbound.send_trans_email,
+    'outbound.process_delivery': outbound.process_delivery,
+    'outbound.build_todo': outbound.build_todo,
+    'outbound.HMailItem': outbound.HMailItem,
+    'outbound.qfile.name': outbound.qfile.name,
+    'outbound.delivery_queue.push': outbound.delivery_queue.push,
+    'plugins.load_plugin': (plugin.haraka_require('plugins') as PluginsModule).load_plugin,
+  }
+  const problems = Object.entries(functions)
+    .filter(([, value]) => typeof value !== 'function')
+    .map(([name]) => `${name} is missing in this Haraka`)
+  if (typeof queueDirectory !== 'string') problems.push('the queue directory is not where it was')
+  for (const [name, value] of Object.entries({ CONT, DENY, DENYSOFT, OK })) {
+    if (constants[name] !== value) problems.push(`${name} is not ${value}`)
+  }
+  return problems
+}
+
+/** Once all plugins are there: the gates stand where nothing can pass them. Problems in words. */
+export function hookProblems(hooks: PluginsModule['registered_hooks']): string[] {
+  const problems: string[] = []
+  for (const hook of ['queue', 'queue_outbound']) {
+    const entries = hooks[hook] ?? []
+    problems.push(...firstProblem(hook, entries, 'hisho/decrypt', 'hisho/decrypt_gate'))
+    problems.push(...behindProblem(hook, entries))
+  }
+  problems.push(
+    ...firstProblem(
+      'get_mx',
+      hooks['get_mx'] ?? [],
+      'hisho/encrypt',
+      'hisho/encrypt_gate',
+      HIGHEST_OF_ALL,
+    ),
+  )
+  return problems
+}
+
+const HIGHEST_OF_ALL = -100
+
+const isHisho = (entry: HookEntry): boolean => entry.plugin.startsWith('hisho/')
+
+/** Nothing foreign may answer a hook before our gate does. */
+function firstProblem(
+  hook: string,
+  entries: readonly HookEntry[],
+  wanted: string,
+  gate: string,
+  priority?: number,
+): string[] {
+  if (!entries.some((entry) => entry.plugin.startsWith(wanted))) return []
+  const at = entries.findIndex((entry) => entry.plugin === gate)
+  if (at === -1) return [`${gate} is missing on ${hook}`]
+  const before = entries.slice(0, at).filter((entry) => !isHisho(entry))
+  const names = before.map((entry) => entry.plugin).join(', ')
+  if (before.length > 0)
+    return [
+      `${names} comes before ${gate} on ${hook}: its priority must be higher than ${priority ?? entries[at]?.priority}`,
+    ]
+  return []
+}
+
+function behindProblem(hook: string, entries: readonly HookEntry[]): string[] {
+  const encrypt = entries.findIndex((entry) => entry.plugin === 'hisho/encrypt')
+  if (encrypt === -1) return []
+  const gate = entries.findIndex((entry) => entry.plugin === 'hisho/encrypt_gate')
+  if (gate === -1) return [`hisho/encrypt_gate is missing on ${hook}`]
+  const before = entries.slice(0, gate).filter((entry) => !isHisho(entry))
+  return before.length === 0
+    ? []
+    : [
+        `${before.map((entry) => entry.plugin).join(', ')} comes before hisho/encrypt_gate on ${hook} and could take mail in clear`,
+      ]
+}

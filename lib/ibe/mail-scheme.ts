@@ -1,0 +1,114 @@
+// Identity-based encryption as a scheme for mail: parameters from DNS, master keys from the vault.
+import { randomBytes } from 'node:crypto'
+import type { Clock } from '../clock.ts'
+import { open, seal } from '../container/container.ts'
+import type { Identity } from '../container/stanza.ts'
+import type { SecretBytes } from '../crypto/secret-bytes.ts'
+import { PermError } from '../errors.ts'
+import { messageBytes, readMessage } from '../mail/message.ts'
+import { formatEncrypted, isEncryptedMessage, parseEncrypted } from '../mail/multipart-encrypted.ts'
+import type { Offer, Scheme } from '../mail/scheme.ts'
+import type { Directory } from './directory.ts'
+import type { Ibe } from './ibe.ts'
+import { identityAt, parseIdentity } from './identity.ts'
+import {
+  bfIdentity,
+  bfRecipient,
+  BF_STANZA_TYPE,
+  parseBfStanza,
+  type BfStanza,
+  type SkipReason,
+} from './stanza.ts'
+
+/** Finds the master key that opens for a domain under serial n. */
+export type MasterKeys = (domain: string, n: number) => SecretBytes | undefined
+
+export interface IbeSchemeOptions {
+  readonly ibe: Ibe
+  readonly directory: Pick<Directory, 'encryptionParameters'>
+  readonly clock: Clock
+  /** TempError vault/locked while there are none to be had. */
+  readonly masterKeys: () => Promise<MasterKeys>
+}
+
+export function createIbeScheme({ ibe, directory, clock, masterKeys }: IbeSchemeOptions): Scheme {
+  return {
+    name: 'ibe',
+    detect: isEncryptedMessage,
+
+    async offer(domain): Promise<Offer | undefined> {
+      const parameters = await directory.encryptionParameters(domain)
+      if (!parameters) return undefined
+      return {
+        scheme: 'ibe',
+        description: `ibe-bf n=${parameters.n}`,
+        seal: (addresses, message) => {
+          const nowMs = clock.nowMs()
+          const recipients = addresses.map((address) =>
+            bfRecipient({
+              ibe,
+              parameters,
+              identity: identityAt(address, parameters.period, nowMs),
+            }),
+          )
+          // A `=_` cannot stand in base64 or quoted-printable (RFC 2045 section 6.7), a random part in nothing at all.
+          const boundary = `=_hisho_${randomBytes(18).toString('base64url')}`
+          return formatEncrypted(message.fields, seal(recipients, messageBytes(message)), boundary)
+        },
+      }
+    },
+
+    async open(message, addresses) {
+      const skipped: string[] = []
+      const wanted = new Set(addresses)
+      const identity: Identity = {
+        async unwrap(stanzas) {
+          const named = stanzas.some(
+            (stanza) =>
+              stanza.type === BF_STANZA_TYPE && wanted.has(addressOf(parseBfStanza(stanza))),
+          )
+          if (!named) return undefined // the vault is not asked for what is not ours
+          return bfIdentity({
+            ibe,
+            masterKeys: await masterKeys(),
+            accepts: (name) => wanted.has(parseIdentity(name).address),
+            onSkip: (reason, stanza) => skipped.push(skipText(reason, stanza)),
+          }).unwrap(stanzas)
+        },
+      }
+      try {
+        const { stanzas, plaintext } = await open([identity], parseEncrypted(message))
+        const opened = stanzas
+          .filter((stanza) => stanza.type === BF_STANZA_TYPE)
+          .map(parseBfStanza)
+          .filter((stanza) => wanted.has(addressOf(stanza)))
+        return {
+          status: 'opened',
+          addresses: opened.map(addressOf),
+          description: `ibe-bf; n=${opened[0]?.n ?? 0}; identity=${quoted(opened[0]?.identity ?? '')}`,
+          message: await readMessage(plaintext),
+        }
+      } catch (error) {
+        if (!(error instanceof PermError)) throw error
+        const why = [`${error.code}: ${error.message}`, ...new Set(skipped)].join('; ')
+        return { status: 'closed', reason: why }
+      }
+    },
+  }
+}
+
+function addressOf(stanza: BfStanza): string {
+  return parseIdentity(stanza.identity).address
+}
+
+function skipText(reason: SkipReason, { n, identity }: BfStanza): string {
+  const { domain } = parseIdentity(identity)
+  return reason === 'no-master-key'
+    ? `no master key n=${n} for ${domain} (retired, or never here)`
+    : 'sealed for others too'
+}
+
+/** For a header field: printable ASCII in quotes, what is not as `?`. */
+function quoted(text: string): string {
+  return `"${text.replaceAll(/[^ !#-[\]-~]/g, '?')}"`
+}

@@ -1,0 +1,110 @@
+// Everything that the plugins of one process, or one command, share: wired here, once, and nowhere else.
+import type { Cache } from '../cache/cache.ts'
+import { createLayeredCache } from '../cache/layered.ts'
+import { createMemoryCache } from '../cache/memory.ts'
+import { createRedisCache } from '../cache/redis.ts'
+import type { Clock } from '../clock.ts'
+import { createResolver, type Resolver } from '../dns/resolver.ts'
+import { createDirectory, type Directory } from '../ibe/directory.ts'
+import { createIbe, createIbePool, type Ibe } from '../ibe/ibe.ts'
+import { normalizeAddress } from '../ibe/identity.ts'
+import { createIbeScheme } from '../ibe/mail-scheme.ts'
+import type { Scheme } from '../mail/scheme.ts'
+import { openTableFile, type TableFile } from '../protection/table-file.ts'
+import { masterKeyFor } from '../vault/contents.ts'
+import { createKeyRing, type KeyRing } from '../vault/key-ring.ts'
+import type { SharedSettings } from './settings.ts'
+
+export type Log = (level: 'info' | 'notice' | 'warn' | 'error', message: string) => void
+
+export interface Services {
+  readonly table: TableFile
+  readonly keyRing: KeyRing
+  readonly resolver: Resolver
+  readonly directory: Directory
+  readonly cache: Cache
+  readonly ibe: Ibe
+  readonly schemes: readonly Scheme[]
+  readonly normalizeAddress: (address: string) => string
+  /** Opens the vault, starts the threads and connects to Redis, so that the first mail does not wait. */
+  warm(): void
+  close(): Promise<void>
+}
+
+export interface ServicesOptions {
+  readonly settings: SharedSettings
+  readonly environment: Readonly<Record<string, string | undefined>>
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/** The names that `schemes` in the domain table may hold; a new scheme is one folder, one line here and below, one page of docs. */
+export const SCHEME_NAMES: readonly string[] = ['ibe']
+
+const MEMORY_ENTRIES = 10_000
+
+/** PermError if the domain table cannot be used. Nothing is connected or started before it is needed, or `warm`. */
+export function createServices({ settings, environment, clock, log }: ServicesOptions): Services {
+  const table = openTableFile({ file: settings.tableFile, knownSchemes: SCHEME_NAMES, clock, log })
+  const cache = createCache(settings, clock, log)
+  const resolver = createResolver(settings.dns)
+  const pool = createIbePool({
+    size: settings.workers,
+    queueLimit: settings.workerQueue,
+    log: (line) => log('error', line),
+  })
+  const ibe = createIbe({ pool, clock })
+  ibe.startSweeping()
+  const directory = createDirectory({
+    resolver,
+    cache,
+    clock,
+    ttl: settings.ttl,
+    checkPublicKey: (publicKey) => ibe.checkPublicKey(publicKey),
+    log,
+  })
+  const keyRing = createKeyRing({
+    file: settings.vaultFile,
+    sources: { environment, file: settings.passphraseFile },
+    clock,
+    log,
+  })
+  const masterKeys = async () => {
+    const contents = await keyRing.contents()
+    return (domain: string, n: number) => masterKeyFor(contents, domain, n)?.masterKey
+  }
+  return {
+    table,
+    keyRing,
+    resolver,
+    directory,
+    cache,
+    ibe,
+    schemes: [createIbeScheme({ ibe, directory, clock, masterKeys })],
+    normalizeAddress,
+    warm: () => {
+      pool.warm()
+      keyRing.contents().catch(() => {}) // said in the log by itself
+      cache.get('warm').catch(() => {})
+    },
+    close: async () => {
+      ibe.close()
+      await Promise.all([pool.close(), cache.close()])
+    },
+  }
+}
+
+function createCache({ redis }: SharedSettings, clock: Clock, log: Log): Cache {
+  const memory = createMemoryCache({ clock, maxEntries: MEMORY_ENTRIES })
+  if (!redis) return memory
+  const cacheLog = {
+    info: (text: string) => log('notice', text),
+    warn: (text: string) => log('warn', text),
+  }
+  return createLayeredCache({
+    memory,
+    redis: createRedisCache({ ...redis, clock, log: cacheLog }),
+    clock,
+    log: cacheLog,
+  })
+}

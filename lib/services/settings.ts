@@ -1,0 +1,187 @@
+// The ini files, as Haraka's own config loader reads them (defaults of the package, overrides of the operator, merged by
+// key), checked: a value that is none is refused at start, with its section and key.
+import { readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { isAbsolute, join } from 'node:path'
+import type { RedisNode, RedisTarget } from '../cache/redis.ts'
+import { parseServer, systemServers, type DnsServer } from '../dns/servers.ts'
+import { PermError } from '../errors.ts'
+
+/** One ini file as sections of texts, numbers or booleans: Haraka's loader guesses the types. */
+export type Ini = Readonly<Record<string, Readonly<Record<string, unknown>> | undefined>>
+
+export interface SharedSettings {
+  readonly tableFile: string
+  readonly vaultFile: string
+  readonly passphraseFile: string
+  readonly workers: number
+  readonly workerQueue: number
+  readonly dns: {
+    readonly servers: readonly DnsServer[]
+    readonly timeoutMs: number
+    readonly tries: number
+  }
+  readonly ttl: { readonly floorSeconds: number; readonly ceilingSeconds: number }
+  readonly redis: RedisSettings | undefined
+}
+
+export interface RedisSettings {
+  readonly target: RedisTarget
+  readonly username?: string
+  readonly password?: string
+  readonly ca?: string
+  readonly keyPrefix: string
+  readonly timeoutMs: number
+}
+
+/** `configDirectory` is Haraka's. PermError haraka/settings names file, section and key. */
+export function parseSharedSettings(ini: Ini, configDirectory: string): SharedSettings {
+  const read = reader('hisho.ini', ini)
+  const inConfig = (path: string): string =>
+    path === '' || isAbsolute(path) ? path : join(configDirectory, path)
+  const workers = read.number('main', 'workers', 0)
+  const floorSeconds = read.number('parameters', 'ttl_floor', 0)
+  const ceilingSeconds = read.number('parameters', 'ttl_ceiling', 1)
+  if (floorSeconds > ceilingSeconds)
+    throw read.error('parameters', 'ttl_floor', 'is above ttl_ceiling')
+  return {
+    tableFile: inConfig(read.text('main', 'table')),
+    vaultFile: inConfig(read.text('main', 'vault')),
+    passphraseFile: inConfig(read.text('main', 'passphrase_file')),
+    workers: workers === 0 ? Math.min(4, Math.max(1, availableParallelism() - 1)) : workers,
+    workerQueue: read.number('main', 'worker_queue', 1),
+    dns: {
+      servers: dnsServers(read),
+      timeoutMs: read.number('dns', 'timeout_ms', 1),
+      tries: read.number('dns', 'tries', 1),
+    },
+    ttl: { floorSeconds, ceilingSeconds },
+    redis: redisSettings(read, inConfig),
+  }
+}
+
+function dnsServers(read: Reader): readonly DnsServer[] {
+  const trusted = new Set(
+    read.list('dns', 'trusted').map((text) => parseServer(text, 'hisho.ini [dns] trusted').address),
+  )
+  const named = read
+    .list('dns', 'servers')
+    .map((text) => parseServer(text, 'hisho.ini [dns] servers'))
+  const servers = named.length > 0 ? named : systemServers()
+  return servers.map((server) =>
+    trusted.has(server.address) ? { ...server, trusted: true } : server,
+  )
+}
+
+function redisSettings(
+  read: Reader,
+  inConfig: (path: string) => string,
+): RedisSettings | undefined {
+  const target = redisTarget(read)
+  if (!target) return undefined
+  const username = read.text('redis', 'username')
+  const password = read.text('redis', 'password')
+  const caFile = inConfig(read.text('redis', 'ca_file'))
+  return {
+    target,
+    ...(username && { username }),
+    ...(password && { password }),
+    ...(caFile && { ca: readAuthorities(read, caFile) }),
+    keyPrefix: read.text('redis', 'key_prefix'),
+    timeoutMs: read.number('redis', 'timeout_ms', 1),
+  }
+}
+
+function readAuthorities(read: Reader, file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    throw read.error('redis', 'ca_file', `${file} cannot be read`)
+  }
+}
+
+function redisTarget(read: Reader): RedisTarget | undefined {
+  const tls = read.boolean('redis', 'tls')
+  const sentinels = nodes(read, 'sentinels')
+  if (sentinels.length > 0) {
+    const name = read.text('redis', 'sentinel_name')
+    if (name === '') throw read.error('redis', 'sentinel_name', 'is missing, with sentinels given')
+    return { kind: 'sentinel', name, sentinels, database: read.number('redis', 'database', 0), tls }
+  }
+  const cluster = nodes(read, 'cluster')
+  if (cluster.length > 0) return { kind: 'cluster', nodes: cluster, tls }
+  const url = read.text('redis', 'url')
+  if (url === '') return undefined
+  if (!/^rediss?:\/\/./.test(url))
+    throw read.error('redis', 'url', 'must begin with redis:// or rediss://')
+  return { kind: 'single', url }
+}
+
+function nodes(read: Reader, key: string): RedisNode[] {
+  return read.list('redis', key).map((text) => {
+    const match = /^\[?([^\]]+?)\]?:(\d{1,5})$/.exec(text)
+    if (!match) throw read.error('redis', key, 'must be host:port, separated by commas')
+    return { host: match[1]!, port: Number(match[2]) }
+  })
+}
+
+export interface EncryptSettings {
+  readonly enabled: boolean
+}
+
+export function parseEncryptSettings(ini: Ini): EncryptSettings {
+  return { enabled: reader('hisho.encrypt.ini', ini).boolean('main', 'enabled') }
+}
+
+export interface DecryptSettings {
+  readonly enabled: boolean
+  readonly authservIds: readonly string[]
+}
+
+export function parseDecryptSettings(ini: Ini): DecryptSettings {
+  const read = reader('hisho.decrypt.ini', ini)
+  return {
+    enabled: read.boolean('main', 'enabled'),
+    authservIds: read.list('main', 'authserv_ids').map((id) => id.toLowerCase()),
+  }
+}
+
+interface Reader {
+  text(section: string, key: string): string
+  number(section: string, key: string, least: number): number
+  boolean(section: string, key: string): boolean
+  list(section: string, key: string): string[]
+  error(section: string, key: string, reason: string): PermError
+}
+
+function reader(file: string, ini: Ini): Reader {
+  const error = (section: string, key: string, reason: string): PermError =>
+    new PermError('haraka/settings', `${file} [${section}] ${key}: ${reason}`)
+  const text = (section: string, key: string): string => {
+    const value = ini[section]?.[key]
+    return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
+      ? String(value).trim()
+      : ''
+  }
+  return {
+    error,
+    text,
+    number: (section, key, least) => {
+      const value = text(section, key)
+      if (!/^\d{1,9}$/.test(value) || Number(value) < least)
+        throw error(section, key, `must be a whole number from ${least}`)
+      return Number(value)
+    },
+    boolean: (section, key) => {
+      const value = text(section, key).toLowerCase()
+      if (/^(?:true|yes|on|1|enabled)$/.test(value)) return true
+      if (/^(?:false|no|off|0|disabled)$/.test(value)) return false
+      throw error(section, key, 'must be true or false')
+    },
+    list: (section, key) =>
+      text(section, key)
+        .split(',')
+        .map((part) => part.trim())
+        .filter((part) => part !== ''),
+  }
+}
