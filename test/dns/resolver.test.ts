@@ -295,10 +295,12 @@ describe('an answer that does not fit into a datagram', () => {
   it('is a failure when the connection ends within it, or TCP is truncated too', async (t) => {
     const { resolver } = await world(t, {
       'half.example': { TXT: ['x'], misbehave: 'hang-up' },
+      'flood.example': { TXT: ['x'], misbehave: 'flood' },
       'never.example': { TXT: ['x'], misbehave: 'truncate-always' },
       'fine.example': { TXT: ['x'], misbehave: 'truncate' },
     })
     await assert.rejects(resolver.resolve('half.example', 'TXT'), temporary('dns/malformed'))
+    await assert.rejects(resolver.resolve('flood.example', 'TXT'), /sent too much/)
     await assert.rejects(resolver.resolve('never.example', 'TXT'), temporary('dns/malformed'))
     assert.equal((await resolver.resolve('fine.example', 'TXT')).status, 'found')
   })

@@ -45,6 +45,8 @@ export type Misbehaviour =
   | 'trickle'
   /** TC over UDP, and over TCP the end of the connection within the answer. */
   | 'hang-up'
+  /** TC over UDP, and over TCP messages without end that answer nothing. */
+  | 'flood'
 
 export interface Soa {
   readonly ttl: number
@@ -214,6 +216,10 @@ function respond(
     case 'hang-up':
       if (protocol === 'udp') return send(encode(truncated(good())))
       return send(encode(good()), misbehave === 'truncate' ? undefined : misbehave)
+    case 'flood':
+      if (protocol === 'udp') return send(encode(truncated(good())))
+      for (let i = 0; i < 3; i += 1) send(Buffer.alloc(65_535))
+      return
     case 'wrong-id':
       return send(encode({ ...good(), id: id ^ 1 }))
     case 'wrong-question':
