@@ -86,12 +86,17 @@ export function parseResponse(bytes: Uint8Array, query: Query): Response | 'stra
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   if (view.getUint16(0) !== query.id || (view.getUint8(2) & 0xf8) !== 0x80) return 'stray' // QR set, opcode 0
   const packet = decodeWhole(bytes)
-  if (packet === undefined) return 'broken'
+  if (packet === undefined) {
+    // Cut in the midst of a record, perhaps; what counts is that TCP has it whole: RFC 2181 section 9.
+    const truncated = (view.getUint8(2) & 0x02) !== 0
+    return truncated ? emptyResponse(RCODE.noError, { truncated }) : 'broken'
+  }
   const code = responseCode(packet)
   const [question, ...more] = packet.questions ?? []
   if (question === undefined) {
     // An old server that chokes on EDNS may send back the header alone: RFC 6891 section 7.
-    if (code === RCODE.formErr || code === RCODE.notImp) return emptyResponse(code)
+    if (code === RCODE.formErr || code === RCODE.notImp)
+      return emptyResponse(code, { truncated: false })
     return 'stray'
   }
   const ours =
@@ -125,10 +130,10 @@ function readResponse(packet: DecodedPacket, code: number): Response {
   }
 }
 
-function emptyResponse(code: number): Response {
+function emptyResponse(code: number, { truncated }: { truncated: boolean }): Response {
   return {
     code,
-    truncated: false,
+    truncated,
     authenticData: false,
     answers: [],
     negativeTtlSeconds: undefined,

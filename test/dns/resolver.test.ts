@@ -285,6 +285,13 @@ describe('an answer that does not fit into a datagram', () => {
     )
   })
 
+  it('is fetched over TCP even when it was cut in the midst of a record', async (t) => {
+    const zone: Zone = { 'b.example': { TXT: ['whole'], misbehave: 'truncate-within' } }
+    const { resolver } = await world(t, zone)
+    const answer = await resolver.resolve('b.example', 'TXT')
+    assert.deepEqual(answer.status === 'found' && answer.records, [[bytes('whole')]])
+  })
+
   it('is put together from however many pieces', async (t) => {
     const zone: Zone = { 'b.example': { TXT: ['in pieces'], misbehave: 'trickle' } }
     const { resolver } = await world(t, zone)

@@ -21,6 +21,8 @@ export type Misbehaviour =
   | 'drop'
   /** TC over UDP, the whole answer over TCP. */
   | 'truncate'
+  /** TC over UDP with the answer cut in the midst of a record, the whole answer over TCP. */
+  | 'truncate-within'
   /** TC over UDP and over TCP. */
   | 'truncate-always'
   /** An answer with another id, and nothing after it. */
@@ -211,6 +213,12 @@ function respond(
       return
     case 'truncate-always':
       return send(encode(truncated(good())))
+    case 'truncate-within': {
+      const whole = encode({ ...good(), additionals: [] })
+      if (protocol === 'tcp') return send(whole)
+      whole.writeUInt16BE(whole.readUInt16BE(2) | TRUNCATED_RESPONSE, 2)
+      return send(whole.subarray(0, -1))
+    }
     case 'truncate':
     case 'trickle':
     case 'hang-up':
