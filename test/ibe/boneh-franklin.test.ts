@@ -141,7 +141,10 @@ describe('Boneh-Franklin FullIdent', () => {
     const masterKey = generateMasterKey(curve)
     const args = { kek: randomBytes(32), sigma: randomBytes(32), identity: 'alice@b.example' }
     const sealed = seal({ ...args, publicKey: publicKey(curve, masterKey) })
-    assert.deepEqual(open(extract(curve, masterKey, args.identity), sealed), new Uint8Array(args.kek))
+    assert.deepEqual(
+      open(extract(curve, masterKey, args.identity), sealed),
+      new Uint8Array(args.kek),
+    )
     const wrong = [
       extract(curve, masterKey, 'alice@b.example#2026-11'),
       extract(curve, masterKey, 'alicf@b.example'),
