@@ -55,7 +55,9 @@ export interface Results {
 
 export interface Transaction {
   readonly uuid: string
-  readonly cfg: { readonly headers?: { readonly max_lines?: number } }
+  readonly cfg: {
+    readonly headers?: { readonly max_lines?: number; readonly add_received?: boolean }
+  }
   mail_from: Address
   rcpt_to: Address[]
   header: Header

@@ -41,18 +41,35 @@ async function* receivedBytes(transaction: Transaction): AsyncGenerator<Uint8Arr
   const pieces: Uint8Array[] = []
   for await (const piece of pipeRaw(transaction.message_stream, { dot_stuffed: false }))
     pieces.push(piece)
-  const wire = Buffer.concat(pieces)
-  yield unstuff(wire.subarray(0, wire.length - added))
+  yield unstuff(withoutRepetition(Buffer.concat(pieces), added))
+}
+
+/** Nothing is cut off unless it is just what Haraka adds: an empty line, and the lines before it once more (as UTF-8). */
+function withoutRepetition(wire: Buffer, added: number): Buffer {
+  const received = wire.subarray(0, wire.length - added)
+  const repeated = wire.subarray(wire.length - added + 2)
+  const isAddition =
+    wire.subarray(wire.length - added, wire.length - added + 2).equals(Buffer.from('\r\n')) &&
+    Buffer.from(received.toString('utf8'))
+      .subarray(-repeated.length || Infinity)
+      .equals(repeated)
+  return isAddition ? received : wire
 }
 
 /**
  * A message that has no empty line after its header gets one from Haraka, and its body-like lines stand in the stream a
- * second time. data_bytes counts what came over the wire, with the three bytes of the last line.
+ * second time. data_bytes counts what came over the wire, with the three bytes of the last line and without Haraka's own
+ * Received field, which is the first entry of header_lines.
  */
 function addedBytes(transaction: Transaction): number {
   const edited = transaction.banner !== null || transaction.body_filters.length > 0
   if (edited || transaction.data_bytes === 0) return 0
-  return transaction.message_stream.bytes_read - (transaction.data_bytes - 3)
+  const first = transaction.header_lines[0]
+  const own =
+    transaction.cfg.headers?.add_received && first?.startsWith('Received:')
+      ? Buffer.byteLength(first) + 1
+      : 0
+  return transaction.message_stream.bytes_read - own - (transaction.data_bytes - 3)
 }
 
 /** The stored bytes, header block included: with its `headers` set, a stream gives those in place of the block. */

@@ -42,18 +42,18 @@ function connectionProblems(plugin: Plugin): string[] {
 function insideProblems(plugin: Plugin): string[] {
   const { outbound, queueDirectory } = outboundOf(plugin)
   const constants = globalThis as unknown as Record<string, unknown>
-  const functions: Record<string, unknown> = {
-    'outbound.send_trans_email': outbound.send_trans_email,
-    'outbound.process_delivery': outbound.process_delivery,
-    'outbound.build_todo': outbound.build_todo,
-    'outbound.HMailItem': outbound.HMailItem,
-    'outbound.qfile.name': outbound.qfile.name,
-    'outbound.delivery_queue.push': outbound.delivery_queue.push,
-    'plugins.load_plugin': (plugin.haraka_require('plugins') as PluginsModule).load_plugin,
-  }
-  const problems = Object.entries(functions)
-    .filter(([, value]) => typeof value !== 'function')
-    .map(([name]) => `${name} is missing in this Haraka`)
+  const plugins = plugin.haraka_require('plugins') as PluginsModule
+  const used: [object, string[]][] = [
+    [outbound, ['send_trans_email', 'process_delivery', 'build_todo', 'HMailItem']],
+    [outbound.qfile, ['name']],
+    [outbound.delivery_queue, ['push']],
+    [plugins, ['load_plugin']],
+  ]
+  const problems = used.flatMap(([owner, names]) =>
+    names
+      .filter((name) => typeof (owner as Record<string, unknown>)[name] !== 'function')
+      .map((name) => `${name} is missing in this Haraka`),
+  )
   if (typeof queueDirectory !== 'string') problems.push('the queue directory is not where it was')
   for (const [name, value] of Object.entries({ CONT, DENY, DENYSOFT, OK })) {
     if (constants[name] !== value) problems.push(`${name} is not ${value}`)

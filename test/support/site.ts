@@ -1,0 +1,115 @@
+// A site as an operator has it: a domain, its vault and records, and a Haraka with the pack.
+import { mkdtempSync, readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { generateX25519Identity } from '../../lib/container/x25519.ts'
+import { SecretBytes } from '../../lib/crypto/secret-bytes.ts'
+import { createIbe, createIbePool } from '../../lib/ibe/ibe.ts'
+import { formatParameters } from '../../lib/ibe/parameters.ts'
+import { systemClock } from '../../lib/clock.ts'
+import {
+  withMasterKey,
+  type MasterKeyEntry,
+  type Period,
+  type VaultContents,
+} from '../../lib/vault/contents.ts'
+import { writeVault } from '../../lib/vault/vault.ts'
+import type { Files } from './haraka.ts'
+
+export interface SiteKeys {
+  readonly contents: VaultContents
+  /** The TXT record's text. */
+  readonly record: string
+  /** Files for the Haraka directory: vault and passphrase (an age key, so that opening takes no second). */
+  readonly files: Files
+  readonly passphrase: string
+}
+
+/** A master key for a domain, its record, and the vault that holds it. */
+export async function makeSite(
+  domain: string,
+  { n = 1, period = 'month' as Period } = {},
+): Promise<SiteKeys> {
+  const pool = createIbePool({ size: 1, queueLimit: 10 })
+  const ibe = createIbe({ pool, clock: systemClock })
+  try {
+    const masterKey = await ibe.generateMasterKey()
+    const publicKey = await ibe.publicKey(masterKey)
+    const entry: MasterKeyEntry = {
+      scheme: 'bf',
+      n,
+      period,
+      masterKey,
+      publicKey: Buffer.from(publicKey).toString('base64'),
+      created: new Date().toISOString(),
+    }
+    const contents = withMasterKey(new Map(), domain, entry)
+    const { identity } = generateX25519Identity()
+    const file = join(mkdtempSync(join(tmpdir(), 'hisho-vault-')), 'vault')
+    await writeVault(file, contents, new SecretBytes(new TextEncoder().encode(identity)))
+    return {
+      contents,
+      record: formatParameters({ version: '2.0', scheme: 'bf', n, period, publicKey }),
+      passphrase: identity,
+      files: { 'config/hisho.vault.age': readFileSync(file) },
+    }
+  } finally {
+    await pool.close()
+  }
+}
+
+export interface SiteOptions {
+  readonly domain: string
+  readonly keys: SiteKeys
+  readonly dnsPort: number
+  /** Where mail for our own users goes: host and port of an SMTP server. */
+  readonly mailbox: number
+  /** Where mail for other domains goes: their port on loopback. */
+  readonly routes: Readonly<Record<string, number>>
+  /** Lines for `domains:` of hisho.yaml. */
+  readonly table?: string
+  readonly plugins?: readonly string[]
+  readonly files?: Files
+  readonly host?: string
+}
+
+export const USER = 'user'
+export const PASSWORD = 'secret'
+
+/** The Haraka directory of a site: submission with AUTH, local delivery by smtp_forward, routes in place of MX records. */
+export function siteFiles(options: SiteOptions): Files {
+  const {
+    domain,
+    keys,
+    dnsPort,
+    mailbox,
+    routes,
+    table = "  '*': { encrypt: opportunistic }",
+    files = {},
+    host = '127.0.0.1',
+  } = options
+  const routeIni = Object.entries(routes).map(
+    ([name, port]) => `[${name}]\nhost=${host}\nport=${port}`,
+  )
+  return {
+    'config/me': `mx.${domain}\n`,
+    'config/plugins': options.plugins ?? [
+      'auth/flat_file',
+      'rcpt_to.in_host_list',
+      'hisho/decrypt',
+      'hisho/encrypt',
+      'queue/smtp_forward',
+    ],
+    'config/host_list': `${domain}\n`,
+    'config/auth_flat_file.ini': `[core]\nmethods=PLAIN\nconstrain_sender=false\n[users]\n${USER}=${PASSWORD}\n`,
+    'config/smtp_forward.ini': `host=${host}\nport=${mailbox}\nenable_outbound=false\n${routeIni.join('\n')}\n`,
+    'config/hisho.ini': `[main]\nworkers=1\n[dns]\nservers=127.0.0.1:${dnsPort}\ntimeout_ms=500\ntries=1\n[parameters]\nttl_floor=0\n`,
+    'config/hisho.yaml': `local: [${domain}]\ndomains:\n${table}\n`,
+    ...keys.files,
+    ...files,
+  }
+}
+
+export function siteEnvironment(keys: SiteKeys): Record<string, string> {
+  return { HISHO_PASSPHRASE: keys.passphrase }
+}
