@@ -1,13 +1,12 @@
 // hisho.vault.age: an age file (docs/formats.md section 7) that `age -d` opens without us. Written as a whole or not at all.
-import { constants } from 'node:fs'
-import { open as openFile, readFile, rename, rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { readFile } from 'node:fs/promises'
 import { collect } from '../mail/message.ts'
 import { PermError, TempError } from '../errors.ts'
 import { open, seal } from '../container/container.ts'
 import { scryptIdentity, scryptRecipient } from '../container/scrypt.ts'
 import { recipientOf, x25519Identity, x25519Recipient } from '../container/x25519.ts'
 import type { SecretBytes } from '../crypto/secret-bytes.ts'
+import { writeAtomically } from './atomic-file.ts'
 import { formatContents, parseContents, type VaultContents } from './contents.ts'
 
 /** An `AGE-SECRET-KEY-1...` in place of a passphrase: the vault is then sealed to that key. */
@@ -56,30 +55,5 @@ export async function writeVault(
   const plaintext = new TextEncoder().encode(formatContents(contents))
   const sealed = await collect(seal([recipient], [plaintext]))
   plaintext.fill(0)
-  await writeAtomically(file, sealed)
-}
-
-async function writeAtomically(file: string, bytes: Uint8Array): Promise<void> {
-  const temporary = `${file}.${process.pid}.tmp`
-  try {
-    const handle = await openFile(
-      temporary,
-      constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL,
-      0o600,
-    )
-    try {
-      await handle.writeFile(bytes)
-      await handle.sync()
-    } finally {
-      await handle.close()
-    }
-    await rename(temporary, file)
-  } catch (error) {
-    await rm(temporary, { force: true })
-    throw error
-  }
-  // The new name itself must survive a power cut.
-  const directory = await openFile(dirname(file), constants.O_RDONLY)
-  await directory.sync().catch(() => {}) // not every file system can
-  await directory.close()
+  await writeAtomically(file, sealed, { mode: 0o600 })
 }
