@@ -1,0 +1,117 @@
+// Two sites with a gateway each, a third domain that knows nothing of encryption, and the DNS that they all ask.
+import { startDnsServer, type DnsServer, type Zone } from './dns-server.ts'
+import { freePort, startHaraka, type Files, type Haraka } from './haraka.ts'
+import { makeSite, PASSWORD, siteEnvironment, siteFiles, USER, type SiteKeys } from './site.ts'
+import { submit, type Reply } from './smtp-client.ts'
+import { startSink, type SmtpSink } from './smtp-sink.ts'
+
+export interface World {
+  readonly dns: DnsServer
+  readonly a: Haraka
+  readonly b: Haraka
+  readonly keysA: SiteKeys
+  readonly keysB: SiteKeys
+  /** Mailboxes behind a and b, and the mail server of c.example. */
+  readonly inboxA: SmtpSink
+  readonly inboxB: SmtpSink
+  readonly c: SmtpSink
+  /** Submits to a, as a user of a.example. */
+  send(message: Uint8Array | string, to?: readonly string[], from?: string): Promise<Reply>
+  close(): Promise<void>
+}
+
+export interface WorldOptions {
+  readonly host?: string
+  readonly zone?: Zone
+  readonly tableA?: string
+  readonly filesA?: Files
+  readonly filesB?: Files
+  readonly pluginsA?: readonly string[]
+  readonly pluginsB?: readonly string[]
+  readonly lmtpB?: boolean
+  readonly environmentA?: Readonly<Record<string, string>>
+}
+
+export async function startWorld(options: WorldOptions = {}): Promise<World> {
+  const { host = '127.0.0.1', lmtpB = false } = options
+  const [keysA, keysB] = await Promise.all([makeSite('a.example'), makeSite('b.example')])
+  const dns = await startDnsServer({
+    '_ibemailkey.a.example': { TXT: [keysA.record], ttl: 300 },
+    '_ibemailkey.b.example': { TXT: [keysB.record], ttl: 300 },
+    ...options.zone,
+  })
+  const [inboxA, inboxB, c] = await Promise.all([startSink({ host }), startSink({ host, lmtp: lmtpB }), startSink({ host })])
+  const [portA, portB] = await Promise.all([freePort(host), freePort(host)])
+  const common = { host, dnsPort: dns.port }
+  const [a, b] = await Promise.all([
+    startHaraka({
+      host,
+      port: portA,
+      environment: { ...siteEnvironment(keysA), ...options.environmentA },
+      files: siteFiles({
+        ...common,
+        domain: 'a.example',
+        keys: keysA,
+        mailbox: inboxA.port,
+        routes: { 'b.example': portB, 'c.example': c.port, 'd.example': c.port },
+        ...(options.tableA === undefined ? {} : { table: options.tableA }),
+        ...(options.pluginsA ? { plugins: options.pluginsA } : {}),
+        files: options.filesA ?? {},
+      }),
+    }),
+    startHaraka({
+      host,
+      port: portB,
+      environment: siteEnvironment(keysB),
+      files: siteFiles({
+        ...common,
+        domain: 'b.example',
+        keys: keysB,
+        mailbox: inboxB.port,
+        routes: { 'a.example': portA, 'c.example': c.port },
+        ...(options.pluginsB ? { plugins: options.pluginsB } : {}),
+        files: { ...(lmtpB ? { 'config/lmtp.ini': `host=${host}\nport=${inboxB.port}\n` } : {}), ...options.filesB },
+      }),
+    }),
+  ])
+  return {
+    dns,
+    a,
+    b,
+    keysA,
+    keysB,
+    inboxA,
+    inboxB,
+    c,
+    send: (message, to = ['bob@b.example'], from = 'alice@a.example') =>
+      submit({
+        host,
+        port: a.port,
+        from,
+        to,
+        message: typeof message === 'string' ? Buffer.from(message, 'latin1') : message,
+        user: USER,
+        password: PASSWORD,
+      }),
+    close: async () => {
+      await Promise.all([a.stop(), b.stop()])
+      await Promise.all([inboxA.close(), inboxB.close(), c.close(), dns.close()])
+    },
+  }
+}
+
+let serial = 0
+
+/** A small message of Alice's; `secret` stands in subject and body. */
+export function letter(secret: string, fields: Readonly<Record<string, string>> = {}): string {
+  const header = {
+    From: 'Alice <alice@a.example>',
+    To: 'Bob <bob@b.example>',
+    Subject: `about ${secret}`,
+    Date: 'Sun, 22 Nov 2026 05:00:00 +0000',
+    'Message-ID': `<${++serial}@a.example>`,
+    ...fields,
+  }
+  const lines = Object.entries(header).map(([name, value]) => `${name}: ${value}`)
+  return `${lines.join('\r\n')}\r\n\r\nHello, here is ${secret}.\r\n.a line with a dot\r\nbye\r\n`
+}
