@@ -55,13 +55,6 @@ export class Place {
   }
 
   run(job: Job): void {
-    let parcel
-    try {
-      parcel = pack(job.args, 'keep')
-    } catch (error) {
-      job.reject(error as Error)
-      return
-    }
     const worker = this.#start()
     const id = ++this.#lastId
     const timer = setTimeout(
@@ -70,7 +63,13 @@ export class Place {
     )
     this.#running = { id, job, timer }
     worker.ref() // a process waits for its jobs, and not for idle threads
-    worker.postMessage({ id, job: job.name, args: parcel.value }, parcel.transfer)
+    try {
+      const { value, transfer } = pack(job.args, 'keep')
+      worker.postMessage({ id, job: job.name, args: value }, transfer)
+    } catch (error) {
+      this.#finish()?.reject(error as Error) // cannot be sent: the thread never heard of it
+      this.#options.onChange()
+    }
   }
 
   async close(): Promise<void> {
@@ -98,6 +97,7 @@ export class Place {
     if (worker !== this.#worker) return
     this.#ready = true
     this.#failedStarts = 0
+    if (this.#running === undefined) worker.unref() // again: a thread on its way up holds the process
     if (message.kind === 'ready' || message.id !== this.#running?.id) return
     const job = this.#finish()
     if (message.kind === 'done') job?.resolve(message.value)

@@ -55,7 +55,7 @@ describe('BLS12-381 by mcl', () => {
   })
 
   it('multiplies, adds and pairs as another implementation does, at the edges too', () => {
-    const edges = [1n, 2n, ORDER - 1n, ORDER >> 1n].map((number) => bytesOf(number, 32))
+    const edges = [1n, 2n, ORDER - 2n, ORDER >> 1n].map((number) => bytesOf(number, 32))
     const random = Array.from({ length: 4 }, () => curve.formatScalar(curve.randomScalar()))
     for (const bytes of [...edges, ...random]) {
       const scalar = curve.parseScalar(bytes)!

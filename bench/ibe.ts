@@ -1,0 +1,130 @@
+// What sealing and opening cost, against the curve operations that the formulas need, measured in the same run.
+import { randomBytes } from 'node:crypto'
+import { systemClock } from '../lib/clock.ts'
+import { hashToG1 } from '../lib/crypto/hash-to-curve.ts'
+import { loadBls12381 } from '../lib/crypto/mcl.ts'
+import { hashIdentity } from '../lib/ibe/boneh-franklin.ts'
+import { createIbe, createIbePool } from '../lib/ibe/ibe.ts'
+import type { Parameters } from '../lib/ibe/parameters.ts'
+import { bfIdentity, bfRecipient } from '../lib/ibe/stanza.ts'
+
+export interface IbeRow {
+  readonly name: string
+  readonly value: number
+  readonly unit: 'ms'
+  /** Of the value to the sum of operations. */
+  readonly ratio?: number
+  /** What ratio, or else value, may be at most. */
+  readonly target?: number
+}
+
+const RUNS = 41
+const WARM_UP_RUNS = 15
+const COLD_TARGET = 1.5
+const CACHED_TARGET_MS = 0.2
+
+/** The median of each function's time in milliseconds, the functions taking turns so that noise hits all alike. */
+async function medians<Name extends string>(
+  functions: Readonly<Record<Name, () => unknown>>,
+): Promise<Record<Name, number>> {
+  const names = Object.keys(functions) as Name[]
+  const times = new Map(names.map((name) => [name, [] as number[]]))
+  for (let run = 0; run < WARM_UP_RUNS + RUNS; run++) {
+    for (const name of names) {
+      const start = process.hrtime.bigint()
+      await functions[name]()
+      if (run >= WARM_UP_RUNS) times.get(name)!.push(Number(process.hrtime.bigint() - start) / 1e6)
+    }
+  }
+  const median = (values: number[]): number => values.sort((x, y) => x - y)[values.length >> 1]!
+  return Object.fromEntries(names.map((name) => [name, median(times.get(name)!)])) as Record<
+    Name,
+    number
+  >
+}
+
+export async function benchIbe(): Promise<IbeRow[]> {
+  const curve = await loadBls12381()
+  const pool = createIbePool({ size: 1, queueLimit: 100 })
+  const ibe = createIbe({ pool, clock: systemClock })
+  const masterKey = await ibe.generateMasterKey()
+  const publicKey = await ibe.publicKey(masterKey)
+  const parameters: Parameters<'bf'> = {
+    version: '2.0',
+    scheme: 'bf',
+    n: 1,
+    period: 'none',
+    publicKey,
+  }
+  const fileKey = randomBytes(16)
+  const identity = 'alice@b.example'
+  const reader = bfIdentity({ ibe, masterKeys: () => masterKey, accepts: () => true })
+  const seal = (to: string) => bfRecipient({ ibe, parameters, identity: to }).wrap(fileKey)
+  let fresh = 0
+
+  const point = curve.parseG2(publicKey)!
+  const prepared = curve.prepareG2(point)
+  const q = hashIdentity(curve, identity)
+  const scalar = curve.randomScalar()
+  const key = curve.formatG1(curve.multiplyG1(q, scalar))
+  const message = new TextEncoder().encode(identity)
+  const cachedStanzas = await seal(identity)
+  // What a cold open reads is sealed by another sender, outside of the time measured.
+  const encapsulations = await Promise.all(
+    Array.from({ length: RUNS + WARM_UP_RUNS }, () =>
+      pool.run('encapsulate', { publicKey, identity }),
+    ),
+  )
+
+  const ms = await medians({
+    hashToG1: () => hashToG1(curve, message, 'BENCH'),
+    multiplyG1: () => curve.multiplyG1(q, scalar),
+    multiplyG2: () => curve.multiplyG2(curve.generatorG2, scalar),
+    pairing: () => curve.pairing(q, point),
+    pairingPrepared: () => curve.pairingPrepared(q, prepared),
+    parseG1: () => curve.parseG1(key),
+    parseG2: () => curve.parseG2(publicKey),
+    sealCold: () => seal(`user${fresh++}@b.example`),
+    openCold: () =>
+      ibe.decapsulate({
+        masterKey,
+        n: 1,
+        identity,
+        encapsulation: encapsulations.pop()!.encapsulation,
+      }),
+    sealCached: () => seal(identity),
+    openCached: () => reader.unwrap(cachedStanzas),
+  })
+  ibe.close()
+  await pool.close()
+
+  const sealSum = ms.hashToG1 + ms.multiplyG1 + ms.multiplyG2 + ms.pairing
+  const openSum = ms.parseG1 + ms.parseG2 + ms.pairing + ms.multiplyG2
+  const plain = (name: string, value: number): IbeRow => ({ name, value, unit: 'ms' })
+  return [
+    plain('hash to G1', ms.hashToG1),
+    plain('multiplication in G1', ms.multiplyG1),
+    plain('multiplication in G2', ms.multiplyG2),
+    plain('pairing', ms.pairing),
+    plain('pairing, prepared', ms.pairingPrepared),
+    plain('point of G1 read and checked', ms.parseG1),
+    plain('point of G2 read and checked', ms.parseG2),
+    plain('seal: hash, G1, G2, pairing', sealSum),
+    { ...plain('seal, cold', ms.sealCold), ratio: ms.sealCold / sealSum, target: COLD_TARGET },
+    plain('open: read two points, pairing, G2', openSum),
+    { ...plain('open, cold', ms.openCold), ratio: ms.openCold / openSum, target: COLD_TARGET },
+    { ...plain('seal, KEK cached', ms.sealCached), target: CACHED_TARGET_MS },
+    { ...plain('open, KEK cached', ms.openCached), target: CACHED_TARGET_MS },
+  ]
+}
+
+async function main(): Promise<void> {
+  for (const { name, value, unit, ratio, target } of await benchIbe()) {
+    const parts = [name.padEnd(36), value.toFixed(3).padStart(8), unit]
+    if (ratio !== undefined) parts.push(`ratio ${ratio.toFixed(2)}`)
+    if (target !== undefined) parts.push(`target ${target}`)
+    console.log(parts.join(' '))
+  }
+}
+
+if (require.main === module) void main()
