@@ -1,6 +1,6 @@
 // Exit codes as mail programs understand them: sysexits.h. A delivery agent queues the mail again on 75 and bounces it on
 // all others.
-import { HishoError, TempError } from '../errors.ts'
+import { HishoError, TempError, type ErrorCode } from '../errors.ts'
 
 export const EXIT = {
   ok: 0,
@@ -21,32 +21,24 @@ export const EXIT = {
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
 
-export function exitCodeOf(error: unknown): ExitCode {
-  if (error instanceof TempError) return EXIT.tempFail
-  if (error instanceof HishoError) return permanentCode(error)
-  return isSystemError(error) ? systemCode(error.code) : EXIT.software
+/** All others are about the data. */
+const PERMANENT: Partial<Record<ErrorCode, ExitCode>> = {
+  'cache/malformed': EXIT.config,
+  'cli/usage': EXIT.usage,
+  'container/no-match': EXIT.noUser,
+  'crypto/unsupported': EXIT.unavailable,
+  'haraka/settings': EXIT.config,
+  'ibe/parameters': EXIT.unavailable,
+  'protection/no-key': EXIT.unavailable,
+  'protection/refused': EXIT.noPermission,
+  'table/malformed': EXIT.config,
+  'vault/malformed': EXIT.config,
 }
 
-function permanentCode({ code }: HishoError): ExitCode {
-  switch (code) {
-    case 'cli/usage':
-      return EXIT.usage
-    case 'haraka/settings':
-    case 'table/malformed':
-    case 'vault/malformed':
-    case 'cache/malformed':
-      return EXIT.config
-    case 'protection/no-key':
-    case 'ibe/parameters':
-    case 'crypto/unsupported':
-      return EXIT.unavailable
-    case 'container/no-match':
-      return EXIT.noUser
-    case 'protection/refused':
-      return EXIT.noPermission
-    default:
-      return EXIT.dataError
-  }
+export function exitCodeOf(error: unknown): ExitCode {
+  if (error instanceof TempError) return EXIT.tempFail
+  if (error instanceof HishoError) return PERMANENT[error.code] ?? EXIT.dataError
+  return isSystemError(error) ? systemCode(error.code) : EXIT.software
 }
 
 /** What the system said about a file or a pipe: the operator's matter, not a bug. */

@@ -6,7 +6,7 @@ import { SecretBytes } from '../crypto/secret-bytes.ts'
 
 /** Whether there is anybody to ask. */
 export function isInteractive(): boolean {
-  if (process.stdin.isTTY !== true && process.stderr.isTTY !== true) return false
+  if (!process.stdin.isTTY && !process.stderr.isTTY) return false
   try {
     closeSync(openSync('/dev/tty', 'r+'))
     return true

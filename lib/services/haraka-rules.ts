@@ -8,8 +8,15 @@ export const KNOWN_HARAKA = /^3\.3\.\d+/
 export const LEAST_DATA_LINE_LENGTH = 1000
 
 // All of them work in data_post at priority 0, where the order of lines in config/plugins decides.
-const BEFORE_DECRYPT = ['dkim', 'dkim_verify', 'spf', 'arc', 'dmarc', 'dmarc-perl']
-const AFTER_DECRYPT = [
+export const BEFORE_DECRYPT: readonly string[] = [
+  'dkim',
+  'dkim_verify',
+  'spf',
+  'arc',
+  'dmarc',
+  'dmarc-perl',
+]
+export const AFTER_DECRYPT: readonly string[] = [
   'attachment',
   'avg',
   'clamd',

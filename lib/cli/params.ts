@@ -1,0 +1,96 @@
+// `hisho params`: what a domain publishes, and whether it can be used.
+import type { AnyParameters } from '../ibe/parameters.ts'
+import type { Context } from './context.ts'
+import { EXIT, type ExitCode } from './exit-code.ts'
+import { compareWithVault, fetchPublished, judge, type PublishedRecord } from './published.ts'
+import { activeEntries, entriesOf, openVault } from './vault-session.ts'
+import { recordText, zoneLine } from './zone-record.ts'
+
+export async function showParameters(
+  context: Context,
+  domain: string,
+  { json }: { readonly json: boolean },
+): Promise<void> {
+  const { terminal } = context
+  const services = context.services('with-table')
+  const records = await fetchPublished(services.directory, services.ibe.checkPublicKey, domain)
+  const wanted = services.table.current().isLocal(domain)
+    ? activeEntries((await openVault(context)).contents, domain).map(recordText)
+    : undefined
+  if (json) {
+    return terminal.json({
+      domain,
+      records: records.map(describe),
+      ...(wanted && { vault: wanted }),
+    })
+  }
+  if (records.length === 0) terminal.line(`${domain} publishes no parameters`)
+  for (const record of records) terminal.line(lineOf(record))
+  if (!wanted) return
+  terminal.line(wanted.length === 0 ? '\nThe vault has no master key of it.' : '\nThe vault says:')
+  for (const text of wanted) terminal.line(`  ${zoneLine(domain, text)}`)
+}
+
+function lineOf(record: PublishedRecord): string {
+  if (record.kind === 'foreign') return `not ours   ${JSON.stringify(record.text)}`
+  if (record.kind === 'broken') return `broken     ${record.reason}: ${JSON.stringify(record.text)}`
+  const { text, parameters } = record
+  const { scheme, n } = parameters
+  const more =
+    parameters.version === '2.0' ? `, period ${parameters.period}${expiry(parameters)}` : ''
+  return `ver ${parameters.version}    ${scheme} n=${n}${more}\n  ${text}`
+}
+
+function expiry(parameters: AnyParameters): string {
+  return parameters.version === '2.0' && parameters.notAfterSeconds !== undefined
+    ? `, until ${new Date(parameters.notAfterSeconds * 1000).toISOString()}`
+    : ''
+}
+
+function describe(record: PublishedRecord): object {
+  if (record.kind !== 'parameters') return record
+  const { kind, text, parameters } = record
+  const { version, scheme, n } = parameters
+  if (parameters.version === '1.0') return { kind, text, version, scheme, n }
+  const { period, notAfterSeconds } = parameters
+  return { kind, text, version, scheme, n, period, notAfterSeconds: notAfterSeconds ?? null }
+}
+
+/** Exit 0: senders can encrypt to it, and it opens what they send. PermErrors and TempErrors say the rest. */
+export async function checkParameters(
+  context: Context,
+  domain: string,
+  { json }: { readonly json: boolean },
+): Promise<ExitCode> {
+  const { terminal, clock } = context
+  const services = context.services('with-table')
+  const records = await fetchPublished(services.directory, services.ibe.checkPublicKey, domain)
+  const verdict = judge(records, clock)
+  const local = services.table.current().isLocal(domain)
+  const differences = local
+    ? compareWithVault(records, entriesOf((await openVault(context)).contents, domain), clock)
+    : []
+  const mismatch = differences.some(({ severity }) => severity === 'fail')
+  if (json) {
+    const n = verdict.status === 'good' ? verdict.parameters.n : null
+    const reasons = verdict.status === 'broken' ? verdict.reasons : []
+    terminal.json({ domain, status: verdict.status, n, reasons, local, differences })
+  } else {
+    terminal.line(sentence(domain, verdict))
+    for (const { severity, text } of differences) terminal.line(`${severity}: ${text}`)
+  }
+  if (verdict.status === 'none') return EXIT.unavailable
+  if (verdict.status === 'broken') return EXIT.dataError
+  return mismatch ? EXIT.config : EXIT.ok
+}
+
+function sentence(domain: string, verdict: ReturnType<typeof judge>): string {
+  switch (verdict.status) {
+    case 'good':
+      return `${domain}: good, senders use n=${verdict.parameters.n}`
+    case 'none':
+      return `${domain} publishes no parameters`
+    case 'broken':
+      return `${domain}: no sender can use what it publishes: ${verdict.reasons.join('; ')}`
+  }
+}
