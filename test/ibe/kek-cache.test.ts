@@ -141,7 +141,10 @@ describe('the cache of KEKs', () => {
     assert.deepEqual(wiped.splice(0), [2], 'its uses were up')
     clock.passMs(600_000)
     cache.sweep()
-    assert.deepEqual(wiped.splice(0).sort(), [3, 4, 5])
+    assert.deepEqual(
+      wiped.splice(0).sort((x, y) => x - y),
+      [3, 4, 5],
+    )
     assert.equal(cache.size, 0)
     await take('e')
     cache.clear()
