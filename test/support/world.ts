@@ -29,6 +29,8 @@ export interface WorldOptions {
   readonly pluginsA?: readonly string[]
   readonly pluginsB?: readonly string[]
   readonly lmtpB?: boolean
+  /** More domains whose mail server is that of c.example. */
+  readonly plainDomains?: readonly string[]
   readonly environmentA?: Readonly<Record<string, string>>
 }
 
@@ -53,7 +55,11 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
         domain: 'a.example',
         keys: keysA,
         mailbox: inboxA.port,
-        routes: { 'b.example': portB, 'c.example': c.port, 'd.example': c.port },
+        routes: {
+          'b.example': portB,
+          'c.example': c.port,
+          ...Object.fromEntries((options.plainDomains ?? []).map((domain) => [domain, c.port])),
+        },
         ...(options.tableA === undefined ? {} : { table: options.tableA }),
         ...(options.pluginsA ? { plugins: options.pluginsA } : {}),
         files: options.filesA ?? {},
