@@ -1,4 +1,5 @@
 // The Content-Type field, RFC 2045 section 5.1: type, subtype and parameters, comments skipped.
+import { replaceComments } from './comments.ts'
 import { fieldsNamed, fieldValue, type Field } from './header.ts'
 
 export interface ContentType {
@@ -19,7 +20,7 @@ const TYPE = new RegExp(`^\\s*(${TOKEN})/(${TOKEN})\\s*`)
 const PARAMETER = new RegExp(`^;\\s*(${TOKEN})\\s*=\\s*(?:(${TOKEN})|"((?:[^"\\\\]|\\\\.)*)")\\s*`)
 
 export function parseContentType(value: string): ContentType | undefined {
-  const text = withoutComments(value)
+  const text = replaceComments(value, '')
   const head = TYPE.exec(text)
   if (!head) return undefined
   const parameters = new Map<string, string>()
@@ -31,24 +32,4 @@ export function parseContentType(value: string): ContentType | undefined {
     rest = rest.slice(match[0].length)
   }
   return { type: `${head[1]}/${head[2]}`.toLowerCase(), parameters }
-}
-
-/** RFC 5322 section 3.2.2: comments nest; inside a quoted string a parenthesis is only a character. */
-function withoutComments(text: string): string {
-  let out = ''
-  let depth = 0
-  let quoted = false
-  for (let at = 0; at < text.length; at++) {
-    const char = text[at]!
-    if (char === '\\' && (quoted || depth > 0)) {
-      if (depth === 0) out += char + (text[at + 1] ?? '')
-      at++
-    } else if (char === '"' && depth === 0) {
-      quoted = !quoted
-      out += char
-    } else if (char === '(' && !quoted) depth++
-    else if (char === ')' && depth > 0) depth--
-    else if (depth === 0) out += char
-  }
-  return out
 }

@@ -75,7 +75,8 @@ export function headerLikeLength(bytes: Uint8Array): number {
   let at = 0
   while (at < bytes.length) {
     const end = endOfLine(bytes, at)
-    if (!/^(?:[^\s:]*:|[ \t])/.test(latin1(bytes.subarray(at, Math.min(end, at + 1000))))) break
+    if (!/^(?:[^\s:]*[ \t]*:|[ \t])/.test(latin1(bytes.subarray(at, Math.min(end, at + 1000)))))
+      break
     at = end
   }
   return at

@@ -12,42 +12,53 @@ export interface Message {
   readonly body: AsyncIterable<Uint8Array>
 }
 
+const LF = 0x0a
 const CRLF = new Uint8Array([0x0d, 0x0a])
 const NOTHING = new Uint8Array(0)
-/** A header that is longer than this is not looked at further: the message is taken to have none. */
+/** The empty line is looked for in so many octets; without one in them the header ends there at the latest. */
 const HEADER_LIMIT_BYTES = 4 * 1024 * 1024
 
-/** Reads the header and leaves the body in the stream. */
+/** Reads the header and leaves the body in the stream. The pieces in which the source comes make no difference. */
 export async function readMessage(source: ByteSource): Promise<Message> {
   const iterator = iterate(source)
-  let head: Uint8Array = NOTHING
-  let searched = 0
-  for (;;) {
+  const pieces: Uint8Array[] = []
+  let length = 0
+  let tail: Uint8Array = NOTHING
+  while (length < HEADER_LIMIT_BYTES) {
     const next = await iterator.next()
-    if (next.done) return splitWithoutBlankLine(head, iterator)
-    head = head.length === 0 ? next.value : Buffer.concat([head, next.value])
-    // The empty line may lie across two pieces: three bytes of the piece before are looked at again.
-    const from = Math.max(0, searched - 3)
-    const found = from === 0 ? findBlankLine(head) : findLater(head, from)
-    if (found !== -1) {
+    if (next.done) break
+    pieces.push(next.value)
+    // The empty line may lie across pieces: three octets before this one are looked at again.
+    const window = Buffer.concat([tail, next.value])
+    const start = length - tail.length
+    const found = start === 0 ? findBlankLine(window) : laterBlankLine(window)
+    length += next.value.length
+    if (found !== -1 && start + found + 2 <= HEADER_LIMIT_BYTES) {
+      const head = Buffer.concat(pieces)
+      const end = start + found
       return {
-        fields: parseFields(head.subarray(0, found)),
+        fields: parseFields(head.subarray(0, end)),
         separator: CRLF,
-        body: rest(head.subarray(found + 2), iterator),
+        body: rest(head.subarray(end + 2), iterator),
       }
     }
-    searched = head.length
-    if (head.length > HEADER_LIMIT_BYTES) return splitWithoutBlankLine(head, iterator)
+    tail = window.subarray(-3)
   }
+  return splitWithoutBlankLine(Buffer.concat(pieces), iterator)
 }
 
-function findLater(head: Uint8Array, from: number): number {
-  const at = Buffer.from(head.buffer, head.byteOffset, head.length).indexOf('\r\n\r\n', from)
+function laterBlankLine(window: Buffer): number {
+  const at = window.indexOf('\r\n\r\n')
   return at === -1 ? -1 : at + 2
 }
 
 function splitWithoutBlankLine(head: Uint8Array, iterator: AsyncIterator<Uint8Array>): Message {
-  const length = headerLikeLength(head)
+  // Beyond the limit only whole lines: half a name would be no name.
+  const looked =
+    head.length < HEADER_LIMIT_BYTES
+      ? head
+      : head.subarray(0, head.lastIndexOf(LF, HEADER_LIMIT_BYTES - 1) + 1)
+  const length = headerLikeLength(looked)
   return {
     fields: parseFields(head.subarray(0, length)),
     separator: NOTHING,

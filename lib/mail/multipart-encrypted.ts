@@ -36,13 +36,13 @@ export function formatEncrypted(
 
 // The outer header passes MTAs without SMTPUTF8; whatever is not printable is inside, exact, and a '?' outside.
 function asAscii(field: Field): Field {
-  const raw = Uint8Array.from(field.raw, (byte) =>
-    (byte >= 0x20 && byte < 0x7f) || byte === 0x0d || byte === 0x0a || byte === 0x09 ? byte : 0x3f,
-  )
-  const text = Buffer.from(raw.buffer)
+  const text = Buffer.from(field.raw.buffer, field.raw.byteOffset, field.raw.length)
     .toString('latin1')
-    .replaceAll(/\r(?!\n)/g, '?')
-  return { name: field.name, raw: new TextEncoder().encode(text) }
+    .replace(/\r?\n$/, '')
+    .replaceAll(/\r?\n/g, '\n')
+    .replaceAll(/[^\t\n -~]/g, '?')
+    .replaceAll('\n', '\r\n')
+  return { name: field.name, raw: new TextEncoder().encode(`${text}\r\n`) }
 }
 
 async function* formatBody(
@@ -119,22 +119,25 @@ export async function* parseEncrypted(message: Message): AsyncGenerator<Uint8Arr
 
 async function* decodeBase64(source: AsyncIterable<Buffer>): AsyncGenerator<Uint8Array> {
   let pending = ''
+  let ended = false
   for await (const piece of source) {
     pending += piece.toString('latin1').replaceAll(/[\r\n\t ]+/g, '')
     const whole = pending.length - (pending.length % 4)
     if (whole === 0) continue
-    yield decodeExactly(pending.slice(0, whole))
+    if (ended) throw malformed('base64: more after its end')
+    const text = pending.slice(0, whole)
+    ended = text.endsWith('=')
+    yield decodeExactly(text)
     pending = pending.slice(whole)
   }
   if (pending !== '') throw malformed('base64: cut off')
 }
 
-// Node skips what is not base64; the length then tells. Padding can only stand at the end of a piece: more bytes after
-// it do not come out as age chunks and are refused there.
+// Node skips what is not base64, and the length then tells; but it takes the alphabet of URLs too.
 function decodeExactly(text: string): Uint8Array {
   const bytes = Buffer.from(text, 'base64')
   const padding = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0
-  if (bytes.length !== (text.length / 4) * 3 - padding)
+  if (bytes.length !== (text.length / 4) * 3 - padding || /[-_]/.test(text))
     throw malformed('base64: a character that is none')
   return bytes
 }

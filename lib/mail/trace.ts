@@ -1,4 +1,5 @@
 // Which header fields belong to the way of a message and not to the message: kept when an envelope is opened.
+import { replaceComments } from './comments.ts'
 import { fieldValue, type Field } from './header.ts'
 
 // RFC 5321 section 4.4 (Received, Return-Path), RFC 8601, RFC 6376, RFC 8617, RFC 7208 section 9.1, and the fields that
@@ -28,10 +29,9 @@ export function isMarker(field: Field): boolean {
 /** Whether the field is an Authentication-Results in our own name: forged, unless we have just written it (RFC 8601 section 5). */
 export function claimsToBeOurs(field: Field, authservIds: ReadonlySet<string>): boolean {
   if (field.name !== 'authentication-results') return false
-  // RFC 8601 section 2.2: [CFWS] authserv-id [ CFWS version ] ...; comments may stand in front of the id.
-  const id = fieldValue(field)
-    .replaceAll(/\([^()]*\)/g, ' ')
-    .trim()
-    .split(/[\s;]/, 1)[0]
-  return authservIds.has((id ?? '').replaceAll('"', '').toLowerCase())
+  // RFC 8601 section 2.2: [CFWS] authserv-id [ CFWS version ] ...; the id may be a quoted string.
+  const text = replaceComments(fieldValue(field), ' ').trim()
+  const [, quoted, bare] = /^(?:"((?:[^"\\]|\\.)*)"|([^\s;\p{Cc}]*))/u.exec(text) ?? []
+  const id = quoted?.replaceAll(/\\(.)/g, '$1') ?? bare ?? ''
+  return authservIds.has(id.replace(/\.$/, '').toLowerCase())
 }
