@@ -13,7 +13,7 @@ export async function showParameters(
 ): Promise<void> {
   const { terminal } = context
   const services = context.services('with-table')
-  const records = await fetchPublished(services.directory, services.ibe.checkPublicKey, domain)
+  const records = await fetchPublished(services, domain)
   const wanted = services.table.current().isLocal(domain)
     ? activeEntries((await openVault(context)).contents, domain).map(recordText)
     : undefined
@@ -64,7 +64,7 @@ export async function checkParameters(
 ): Promise<ExitCode> {
   const { terminal, clock } = context
   const services = context.services('with-table')
-  const records = await fetchPublished(services.directory, services.ibe.checkPublicKey, domain)
+  const records = await fetchPublished(services, domain)
   const verdict = judge(records, clock)
   const local = services.table.current().isLocal(domain)
   const differences = local

@@ -1,8 +1,8 @@
 // What a domain publishes, and whether it is what its vault says.
 import { nowSeconds, type Clock } from '../clock.ts'
 import { HishoError } from '../errors.ts'
-import type { Directory } from '../ibe/directory.ts'
 import { parseParameters, selectParameters, type AnyParameters } from '../ibe/parameters.ts'
+import type { Services } from '../services/services.ts'
 import type { MasterKeyEntry } from '../vault/contents.ts'
 
 export type PublishedRecord =
@@ -12,22 +12,21 @@ export type PublishedRecord =
 
 /** TempError dns/*: nobody can say. */
 export async function fetchPublished(
-  directory: Pick<Directory, 'publishedRecords'>,
-  checkPublicKey: (publicKey: Uint8Array) => Promise<boolean>,
+  { directory, ibe }: Pick<Services, 'directory' | 'ibe'>,
   domain: string,
 ): Promise<PublishedRecord[]> {
   const { texts } = await directory.publishedRecords(domain)
-  return Promise.all(texts.map((text) => readRecord(text, checkPublicKey)))
+  return Promise.all(texts.map((text) => readRecord(text, ibe)))
 }
 
 async function readRecord(
   text: string,
-  checkPublicKey: (publicKey: Uint8Array) => Promise<boolean>,
+  ibe: Pick<Services['ibe'], 'checkPublicKey'>,
 ): Promise<PublishedRecord> {
   try {
     const parameters = parseParameters(text)
     if (!parameters) return { kind: 'foreign', text }
-    if (parameters.version === '2.0' && !(await checkPublicKey(parameters.publicKey)))
+    if (parameters.version === '2.0' && !(await ibe.checkPublicKey(parameters.publicKey)))
       return { kind: 'broken', text, reason: 'P is no point that can be used' }
     return { kind: 'parameters', text, parameters }
   } catch (error) {

@@ -1,6 +1,6 @@
 // `hisho vault`: the file with the secrets itself.
 import { SecretBytes } from '../crypto/secret-bytes.ts'
-import { PermError, TempError } from '../errors.ts'
+import { PermError } from '../errors.ts'
 import { readPassphrase } from '../vault/passphrase.ts'
 import type { Context } from './context.ts'
 import { generationRows, stateOf } from './kgc.ts'
@@ -39,8 +39,8 @@ async function newPassphrase(context: Context, file: string | undefined): Promis
   const value = context.environment[NEW_PASSPHRASE_VARIABLE]
   if (value) return new SecretBytes(new TextEncoder().encode(value))
   if (isInteractive()) return askNewSecret('New passphrase of the vault: ')
-  throw new TempError(
-    'vault/locked',
+  throw new PermError(
+    'cli/usage',
     `no new passphrase: neither --new-passphrase-file nor ${NEW_PASSPHRASE_VARIABLE}, and nobody to ask`,
   )
 }

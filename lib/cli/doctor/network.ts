@@ -1,0 +1,92 @@
+// What lies beyond this machine: DNS, what we and others publish there, Redis.
+import { createRedisCache } from '../../cache/redis.ts'
+import { formatServer } from '../../dns/servers.ts'
+import { decide } from '../../protection/outgoing.ts'
+import type { DomainTable } from '../../protection/domain-table.ts'
+import type { SharedSettings } from '../../services/settings.ts'
+import type { VaultContents } from '../../vault/contents.ts'
+import type { Context } from '../context.ts'
+import { compareWithVault, fetchPublished, judge } from '../published.ts'
+import { activeEntries, entriesOf } from '../vault-session.ts'
+import { fail, ok, reasonOf, warn, type Finding } from './finding.ts'
+
+export async function checkDns(context: Context, domain: string): Promise<Finding> {
+  const { servers } = context.settings().dns
+  const names = servers
+    .map((server) => `${formatServer(server)}${server.trusted ? ' (DNSSEC believed)' : ''}`)
+    .join(', ')
+  try {
+    await context.services('without-table').directory.publishedRecords(domain)
+    return ok('dns', `${names} answers`)
+  } catch (error) {
+    return fail('dns', `${names}: ${reasonOf(error)}`, 'mend it, or name others in hisho.ini [dns]')
+  }
+}
+
+/** A local domain: DNS must say what the vault says. `contents` is undefined while the vault is not open. */
+export async function checkPublished(
+  context: Context,
+  domain: string,
+  contents: VaultContents | undefined,
+): Promise<Finding[]> {
+  const check = `record of ${domain}`
+  const advice = `hisho params show ${domain}`
+  try {
+    const records = await fetchPublished(context.services('without-table'), domain)
+    const verdict = judge(records, context.clock)
+    if (!contents)
+      return [warn(check, `published: ${verdict.status}`, 'not compared: the vault is not open')]
+    const differences = compareWithVault(records, entriesOf(contents, domain), context.clock)
+    if (differences.length > 0)
+      return differences.map(({ severity, text }) =>
+        severity === 'fail' ? fail(check, text, advice) : warn(check, text, advice),
+      )
+    if (activeEntries(contents, domain).length === 0) {
+      const found = 'no master key, and nothing published: it receives nothing encrypted'
+      return [warn(check, found, `hisho kgc new --domain ${domain}`)]
+    }
+    return [ok(check, `n=${activeEntries(contents, domain)[0]?.n} as in the vault`)]
+  } catch (error) {
+    return [fail(check, reasonOf(error), 'see dns')]
+  }
+}
+
+/** Domains for which the table requires encryption: mail for them must be able to go. */
+export async function checkRequired(context: Context, table: DomainTable): Promise<Finding[]> {
+  const { schemes, normalizeAddress } = context.services('without-table')
+  const named = table.rules.filter(
+    ({ pattern, encrypt }) => encrypt === 'required' && !pattern.startsWith('*'),
+  )
+  return Promise.all(
+    named.map(async ({ pattern }) => {
+      const check = `required: ${pattern}`
+      try {
+        const options = { table, schemes, normalizeAddress, log: context.log }
+        return ok(check, (await decide(pattern, undefined, options)).reason)
+      } catch (error) {
+        return fail(check, reasonOf(error), `no mail can go there; hisho params check ${pattern}`)
+      }
+    }),
+  )
+}
+
+const PROBE_SECONDS = 10
+
+export async function checkRedis(context: Context, settings: SharedSettings): Promise<Finding> {
+  if (!settings.redis) return ok('redis', 'not used')
+  const cache = createRedisCache({ ...settings.redis, clock: context.clock })
+  const key = `doctor/${process.pid}`
+  try {
+    await cache.set(key, 'well', PROBE_SECONDS)
+    const value = await cache.get(key)
+    await cache.delete(key)
+    return value === 'well'
+      ? ok('redis', 'stores and gives back')
+      : fail('redis', 'it gives back something else', 'see what else writes under this key_prefix')
+  } catch (error) {
+    const advice = 'mend it: until then each process has its own memory'
+    return fail('redis', reasonOf(error), advice)
+  } finally {
+    await cache.close()
+  }
+}

@@ -1,0 +1,122 @@
+// `hisho domains`: the table of domains, and what it means for mail.
+import { HishoError, PermError, TempError } from '../errors.ts'
+import { decide } from '../protection/outgoing.ts'
+import { parseDomainTable } from '../protection/domain-table.ts'
+import { SCHEME_NAMES } from '../services/services.ts'
+import type { Context } from './context.ts'
+import { asUsage } from './encrypt.ts'
+import { EXIT, exitCodeOf, type ExitCode } from './exit-code.ts'
+import { parseDomain } from './kgc.ts'
+import {
+  editTable,
+  parsePattern,
+  readTable,
+  withoutRule,
+  withRule,
+  type RuleChange,
+} from './table-edit.ts'
+import { formatTable } from './terminal.ts'
+
+export async function listDomains(
+  context: Context,
+  { json }: { readonly json: boolean },
+): Promise<void> {
+  const { terminal } = context
+  const { tableFile } = context.settings()
+  const table = parseDomainTable(await readTable(tableFile), tableFile, SCHEME_NAMES)
+  const local = [...table.local]
+  if (json) return terminal.json({ file: tableFile, local, domains: table.rules })
+  terminal.line(`local: ${local.join(', ') || '(none)'}\n`)
+  terminal.line(
+    formatTable(
+      ['DOMAIN', 'ENCRYPT', 'SCHEMES', 'ON LOOKUP FAILURE'],
+      table.rules.map(({ pattern, encrypt, schemes, onLookupFailure }) => [
+        pattern,
+        encrypt,
+        schemes.join(','),
+        onLookupFailure,
+      ]),
+    ),
+  )
+}
+
+export async function setDomain(
+  context: Context,
+  domain: string,
+  change: RuleChange,
+): Promise<void> {
+  const pattern = parsePattern(domain)
+  if (Object.keys(change).length === 0)
+    throw new PermError('cli/usage', 'nothing to set: --encrypt, --schemes or --on-lookup-failure')
+  const { tableFile } = context.settings()
+  report(context, await editTable(tableFile, withRule(pattern, change)), tableFile)
+}
+
+export async function removeDomain(context: Context, domain: string): Promise<void> {
+  const { tableFile } = context.settings()
+  report(context, await editTable(tableFile, withoutRule(parsePattern(domain))), tableFile)
+}
+
+function report({ terminal }: Context, outcome: string, file: string): void {
+  terminal.line(`${file}: ${outcome}`)
+  if (outcome === 'changed') terminal.line('A running Haraka reads it again within seconds.')
+}
+
+/** Without `target`: whether the table is good. With an address or a domain: what mail to it would get right now. */
+export async function checkDomains(
+  context: Context,
+  target: string | undefined,
+  { json }: { readonly json: boolean },
+): Promise<ExitCode> {
+  const { terminal } = context
+  if (target === undefined) {
+    const { tableFile } = context.settings()
+    const table = parseDomainTable(await readTable(tableFile), tableFile, SCHEME_NAMES)
+    const counts = { file: tableFile, local: table.local.size, domains: table.rules.length }
+    if (json) terminal.json({ ...counts, status: 'good' })
+    else terminal.line(`${tableFile}: good, ${counts.local} local, ${counts.domains} lines`)
+    return EXIT.ok
+  }
+  const fate = await fateOf(context, target)
+  if (json) terminal.json(fate.view)
+  else
+    terminal.line(
+      `${fate.view.domain}: ${fate.view.outcome} (${fate.view.reason}; line ${fate.view.rule})`,
+    )
+  return fate.code
+}
+
+type Outcome = 'encrypted' | 'clear' | 'deferred' | 'refused'
+
+interface Fate {
+  readonly code: ExitCode
+  readonly view: {
+    readonly domain: string
+    readonly rule: string
+    readonly outcome: Outcome
+    readonly reason: string
+  }
+}
+
+async function fateOf(context: Context, target: string): Promise<Fate> {
+  const services = context.services('with-table')
+  const { normalizeAddress, schemes } = services
+  const domain = target.includes('@')
+    ? asUsage(target, normalizeAddress).replace(/^.*@/s, '')
+    : parseDomain(target)
+  const table = services.table.current()
+  const rule = table.isLocal(domain) ? 'local' : table.ruleFor(domain).pattern
+  const fate = (code: ExitCode, outcome: Outcome, reason: string): Fate => ({
+    code,
+    view: { domain, rule, outcome, reason },
+  })
+  try {
+    const options = { table, schemes, normalizeAddress, log: context.log }
+    const { kind, reason } = await decide(domain, undefined, options)
+    return fate(EXIT.ok, kind === 'seal' ? 'encrypted' : 'clear', reason)
+  } catch (error) {
+    if (!(error instanceof HishoError)) throw error
+    const outcome = error instanceof TempError ? 'deferred' : 'refused'
+    return fate(exitCodeOf(error), outcome, `${error.code}: ${error.message}`)
+  }
+}

@@ -1,0 +1,56 @@
+// Values of options and arguments, as they come from the command line. What is wrong with one is a usage error.
+import { InvalidArgumentError } from 'commander'
+import type { EncryptMode, OnLookupFailure } from '../protection/domain-table.ts'
+import type { Period } from '../vault/contents.ts'
+import { parseDomain } from './kgc.ts'
+
+const PERIODS: readonly Period[] = ['none', 'day', 'week', 'month']
+const ENCRYPT_MODES: readonly EncryptMode[] = ['never', 'opportunistic', 'required']
+const ON_LOOKUP_FAILURE: readonly OnLookupFailure[] = ['defer', 'send_plain']
+
+export function asPeriod(text: string): Period {
+  return oneOf(PERIODS, text)
+}
+
+export function asEncryptMode(text: string): EncryptMode {
+  return oneOf(ENCRYPT_MODES, text)
+}
+
+export function asOnLookupFailure(text: string): OnLookupFailure {
+  return oneOf(ON_LOOKUP_FAILURE, text)
+}
+
+export function asList(text: string): readonly string[] {
+  return text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '')
+}
+
+export function asSerial(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('It is no positive number.')
+  return Number(text)
+}
+
+export function asDomain(text: string): string {
+  try {
+    return parseDomain(text)
+  } catch {
+    throw new InvalidArgumentError('It is no domain.')
+  }
+}
+
+/** For options that may come more than once. */
+export function collectDomains(text: string, before: readonly string[]): readonly string[] {
+  return [...new Set([...before, asDomain(text)])]
+}
+
+export function collectTexts(text: string, before: readonly string[]): readonly string[] {
+  return [...before, text]
+}
+
+function oneOf<T extends string>(known: readonly T[], text: string): T {
+  const found = known.find((word) => word === text)
+  if (found === undefined) throw new InvalidArgumentError(`It must be one of ${known.join(', ')}.`)
+  return found
+}

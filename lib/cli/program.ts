@@ -1,0 +1,255 @@
+// The words of the command line, and what each of them calls. The one importer of commander, with options.ts.
+import { createReadStream } from 'node:fs'
+import { Command } from 'commander'
+import type { EncryptMode, OnLookupFailure } from '../protection/domain-table.ts'
+import type { Period } from '../vault/contents.ts'
+import type { Context } from './context.ts'
+import { decrypt } from './decrypt.ts'
+import { checkDomains, listDomains, removeDomain, setDomain } from './domains.ts'
+import { doctor } from './doctor/doctor.ts'
+import { encrypt } from './encrypt.ts'
+import type { ExitCode } from './exit-code.ts'
+import { init } from './init.ts'
+import { inspect } from './inspect.ts'
+import { listGenerations, newGeneration, retireGeneration } from './kgc.ts'
+import {
+  asDomain,
+  asEncryptMode,
+  asList,
+  asOnLookupFailure,
+  asPeriod,
+  asSerial,
+  collectDomains,
+  collectTexts,
+} from './options.ts'
+import { checkParameters, showParameters } from './params.ts'
+import { changePassphrase, listVault } from './vault.ts'
+
+/** Runs an action with a context that is closed after it. */
+export type Run = (action: (context: Context) => Promise<ExitCode | void>) => Promise<void>
+
+interface Json {
+  readonly json?: true
+}
+
+export function buildProgram(
+  version: string,
+  runWith: (haraka: string | undefined) => Run,
+): Command {
+  const program = new Command('hisho')
+    .description('Mail between organisations, encrypted and decrypted by the mail server.')
+    .version(version)
+    .option('--haraka <dir>', 'the directory of Haraka (default: $HARAKA, else where you are)')
+    .helpCommand(true)
+    .showSuggestionAfterError()
+    .showHelpAfterError('(hisho --help, or hisho COMMAND --help, tells more)')
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 good, 64 usage, 65 data, 67 not for these recipients, 69 no key, 75 try again later,\n78 settings, others as in sysexits.h. Secrets are printed by `vault list --show-secrets` only.',
+    )
+  const run: Run = (action) => runWith(program.opts<{ haraka?: string }>().haraka)(action)
+  addInit(program, run)
+  addKgc(program, run)
+  addParams(program, run)
+  addDomains(program, run)
+  addFilters(program, run)
+  addVault(program, run)
+  addDoctor(program, run)
+  return program
+}
+
+function addInit(program: Command, run: Run): void {
+  program
+    .command('init')
+    .description('make the files and keys for a Haraka directory, and say what is left to do')
+    .requiredOption(
+      '--domain <domain>',
+      'a domain of yours; may be given again',
+      collectDomains,
+      [],
+    )
+    .option(
+      '--period <period>',
+      'how long an identity key holds: none, day, week, month',
+      asPeriod,
+      'month',
+    )
+    .option('--apply', 'also change config/plugins and connection.ini of Haraka')
+    .action(async (options: { domain: readonly string[]; period: Period; apply?: true }) => {
+      const { domain, period, apply = false } = options
+      await run((context) => init(context, { domains: domain, period, apply }))
+    })
+}
+
+function addKgc(program: Command, run: Run): void {
+  const kgc = program.command('kgc').description('generations of master keys')
+  kgc
+    .command('new')
+    .description('one generation more, beside the others')
+    .requiredOption('--domain <domain>', 'a domain of yours', asDomain)
+    .option('--period <period>', 'none, day, week, month (default: as the newest)', asPeriod)
+    .action(async ({ domain, period }: { domain: string; period?: Period }) => {
+      await run((context) => newGeneration(context, domain, period))
+    })
+  kgc
+    .command('list')
+    .description('all generations, without secrets')
+    .option('--domain <domain>', 'of this domain only', asDomain)
+    .option('--json', 'for scripts')
+    .action(async ({ domain, json = false }: { domain?: string; json?: boolean }) => {
+      await run((context) => listGenerations(context, { domain, json }))
+    })
+  kgc
+    .command('retire')
+    .description('from now on nothing is opened with this generation')
+    .requiredOption('--domain <domain>', 'a domain of yours', asDomain)
+    .requiredOption('--n <n>', 'its serial', asSerial)
+    .option('--yes', 'do not ask')
+    .option('--force', 'even if it is the newest')
+    .action(async (options: { domain: string; n: number; yes?: true; force?: true }) => {
+      const { domain, n, yes = false, force = false } = options
+      await run((context) => retireGeneration(context, domain, { n, yes, force }))
+    })
+}
+
+function addParams(program: Command, run: Run): void {
+  const params = program.command('params').description('public parameters in DNS')
+  params
+    .command('show')
+    .description('what a domain publishes now')
+    .argument('<domain>', 'any domain', asDomain)
+    .option('--json', 'for scripts')
+    .action(async (domain: string, { json = false }: Json) => {
+      await run((context) => showParameters(context, domain, { json }))
+    })
+  params
+    .command('check')
+    .description(
+      'exit 0 if senders can use it (69 none, 65 broken, 75 DNS failed, 78 not as in the vault)',
+    )
+    .argument('<domain>', 'any domain', asDomain)
+    .option('--json', 'for scripts')
+    .action(async (domain: string, { json = false }: Json) => {
+      await run((context) => checkParameters(context, domain, { json }))
+    })
+}
+
+interface RuleOptions {
+  readonly encrypt?: EncryptMode
+  readonly schemes?: readonly string[]
+  readonly onLookupFailure?: OnLookupFailure
+}
+
+function addDomains(program: Command, run: Run): void {
+  const domains = program.command('domains').description('the table of domains, hisho.yaml')
+  domains
+    .command('list')
+    .option('--json', 'for scripts')
+    .action(async ({ json = false }: Json) => {
+      await run((context) => listDomains(context, { json }))
+    })
+  domains
+    .command('set')
+    .description('what is owed to a domain; comments in the file stay')
+    .argument('<domain>', 'a domain, *.domain or *')
+    .option('--encrypt <mode>', 'never, opportunistic, required', asEncryptMode)
+    .option('--schemes <names>', 'separated by commas, the preferred one first', asList)
+    .option('--on-lookup-failure <what>', 'defer, send_plain', asOnLookupFailure)
+    .action(async (domain: string, { encrypt: mode, schemes, onLookupFailure }: RuleOptions) => {
+      const change = {
+        ...(mode && { encrypt: mode }),
+        ...(schemes && { schemes }),
+        ...(onLookupFailure && { on_lookup_failure: onLookupFailure }),
+      }
+      await run((context) => setDomain(context, domain, change))
+    })
+  domains
+    .command('remove')
+    .argument('<domain>', 'as in the table')
+    .action(async (domain: string) => {
+      await run((context) => removeDomain(context, domain))
+    })
+  domains
+    .command('check')
+    .description('whether the table is good, or what mail to an address would get right now')
+    .argument('[address]', 'an address or a domain')
+    .option('--json', 'for scripts')
+    .action(async (target: string | undefined, { json = false }: Json) => {
+      await run((context) => checkDomains(context, target, { json }))
+    })
+}
+
+function addFilters(program: Command, run: Run): void {
+  program
+    .command('encrypt')
+    .description('a message from stdin to stdout, sealed for recipients of one domain')
+    .option(
+      '-r, --recipient <address>',
+      'may be given again (default: To and Cc)',
+      collectTexts,
+      [],
+    )
+    .action(async ({ recipient }: { recipient: readonly string[] }) => {
+      await run((context) => encrypt(context, process.stdin, recipient))
+    })
+  program
+    .command('decrypt')
+    .description(
+      'a message from stdin to stdout, opened; nothing is written unless all of it is sound',
+    )
+    .option(
+      '-r, --recipient <address>',
+      'for whom it came; may be given again (default: Delivered-To and X-Original-To, else To and Cc)',
+      collectTexts,
+      [],
+    )
+    .option(
+      '--deliver',
+      'for a mailbox: with trace fields and Hisho-Decrypted, without forged ones',
+    )
+    .action(async (options: { recipient: readonly string[]; deliver?: true }) => {
+      const { recipient, deliver = false } = options
+      await run((context) => decrypt(context, process.stdin, { recipients: recipient, deliver }))
+    })
+  program
+    .command('inspect')
+    .description('what a message is, without keys')
+    .argument('[file]', 'a message, or - for stdin', '-')
+    .option('--json', 'for scripts')
+    .action(async (file: string, { json = false }: Json) => {
+      const source = file === '-' ? process.stdin : createReadStream(file)
+      await run((context) => inspect(context, source, { json }))
+    })
+}
+
+function addVault(program: Command, run: Run): void {
+  const vault = program.command('vault').description('the file with the secrets')
+  vault
+    .command('passwd')
+    .description('seal it under another passphrase ($HISHO_NEW_PASSPHRASE, a file, or asked for)')
+    .option('--new-passphrase-file <file>', 'mode 0600')
+    .action(async ({ newPassphraseFile }: { newPassphraseFile?: string }) => {
+      await run((context) => changePassphrase(context, newPassphraseFile))
+    })
+  vault
+    .command('list')
+    .description('what is in it')
+    .option('--json', 'for scripts')
+    .option('--show-secrets', 'print the master keys too')
+    .action(
+      async ({ json = false, showSecrets = false }: { json?: boolean; showSecrets?: boolean }) => {
+        await run((context) => listVault(context, { json, showSecrets }))
+      },
+    )
+}
+
+function addDoctor(program: Command, run: Run): void {
+  program
+    .command('doctor')
+    .description('look at everything that must be right; exit 1 if something is not')
+    .option('--haraka-package <path>', 'where the program Haraka is installed')
+    .option('--json', 'for scripts')
+    .action(async ({ harakaPackage, json = false }: Json & { harakaPackage?: string }) => {
+      await run((context) => doctor(context, { json, harakaPackage }))
+    })
+}
