@@ -8,27 +8,27 @@ import type { HarakaDirectory } from './haraka-directory.ts'
 import { withIniValue } from './ini-text.ts'
 import { placePlugins } from './plugin-lines.ts'
 
-/** What Haraka 3.3 takes for what connection.ini does not say. */
-const DEFAULTS = { dataLineLength: 992, bytes: 26_214_400 }
 const DATA_LINE_LENGTH = 1_000_000
 /** Base64 in lines of 76 columns with CRLF, of what age adds 16 octets to every 64 KiB. */
 export const GROWTH = 1.37
 
 export interface ConnectionSettings {
-  readonly dataLineLength: number
+  /** Haraka has no defaults besides the file; hisho wants it set. */
+  readonly dataLineLength: number | undefined
+  /** 0: no limit. */
   readonly maxBytes: number
   readonly cleanAuthResults: boolean
 }
 
 export function connectionSettings(haraka: HarakaDirectory): ConnectionSettings {
   const ini = haraka.ownIni('connection.ini', ['+headers.clean_auth_results'])
-  const number = (key: string, fallback: number): number => {
+  const number = (key: string): number | undefined => {
     const value = Number(ini['max']?.[key] ?? Number.NaN)
-    return Number.isFinite(value) ? value : fallback
+    return Number.isFinite(value) ? value : undefined
   }
   return {
-    dataLineLength: number('data_line_length', DEFAULTS.dataLineLength),
-    maxBytes: number('bytes', DEFAULTS.bytes),
+    dataLineLength: number('data_line_length'),
+    maxBytes: number('bytes') ?? 0,
     cleanAuthResults: ini['headers']?.['clean_auth_results'] !== false,
   }
 }
@@ -70,7 +70,9 @@ export async function findChanges(haraka: HarakaDirectory): Promise<HarakaChange
       ...missingHint(pluginsFile),
     ],
     apply: async () => {
-      if (plugins.added.length > 0) await write(pluginsFile, plugins.text)
+      // A list of ours alone would be a Haraka that takes no mail: it is not begun here.
+      if (plugins.added.length > 0 && existsSync(pluginsFile))
+        await write(pluginsFile, plugins.text)
       if (values.length === 0) return
       const text = values.reduce(
         (edited, { section, key, value }) => withIniValue(edited, section, key, value),
@@ -83,8 +85,8 @@ export async function findChanges(haraka: HarakaDirectory): Promise<HarakaChange
 
 function connectionValues({ dataLineLength, cleanAuthResults }: ConnectionSettings) {
   const values: { section: string; key: string; value: string; why: string }[] = []
-  if (dataLineLength < LEAST_DATA_LINE_LENGTH) {
-    const why = `now ${dataLineLength}; Haraka breaks longer lines, and with them signatures and ciphertext`
+  if (dataLineLength === undefined || dataLineLength < LEAST_DATA_LINE_LENGTH) {
+    const why = `now ${dataLineLength ?? 'not set'}; Haraka breaks longer lines, and with them signatures and ciphertext`
     values.push({ section: 'max', key: 'data_line_length', value: String(DATA_LINE_LENGTH), why })
   }
   if (!cleanAuthResults) {

@@ -29,7 +29,7 @@ import { changePassphrase, listVault } from './vault.ts'
 export type Run = (action: (context: Context) => Promise<ExitCode | void>) => Promise<void>
 
 interface Json {
-  readonly json?: true
+  readonly json?: boolean
 }
 
 export function buildProgram(
@@ -75,7 +75,7 @@ function addInit(program: Command, run: Run): void {
       'month',
     )
     .option('--apply', 'also change config/plugins and connection.ini of Haraka')
-    .action(async (options: { domain: readonly string[]; period: Period; apply?: true }) => {
+    .action(async (options: { domain: readonly string[]; period: Period; apply?: boolean }) => {
       const { domain, period, apply = false } = options
       await run((context) => init(context, { domains: domain, period, apply }))
     })
@@ -106,7 +106,7 @@ function addKgc(program: Command, run: Run): void {
     .requiredOption('--n <n>', 'its serial', asSerial)
     .option('--yes', 'do not ask')
     .option('--force', 'even if it is the newest')
-    .action(async (options: { domain: string; n: number; yes?: true; force?: true }) => {
+    .action(async (options: { domain: string; n: number; yes?: boolean; force?: boolean }) => {
       const { domain, n, yes = false, force = false } = options
       await run((context) => retireGeneration(context, domain, { n, yes, force }))
     })
@@ -207,7 +207,7 @@ function addFilters(program: Command, run: Run): void {
       '--deliver',
       'for a mailbox: with trace fields and Hisho-Decrypted, without forged ones',
     )
-    .action(async (options: { recipient: readonly string[]; deliver?: true }) => {
+    .action(async (options: { recipient: readonly string[]; deliver?: boolean }) => {
       const { recipient, deliver = false } = options
       await run((context) => decrypt(context, process.stdin, { recipients: recipient, deliver }))
     })

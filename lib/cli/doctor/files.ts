@@ -50,8 +50,8 @@ function checkKeys(haraka: HarakaDirectory, name: string): Finding {
     ...(unreadable.length > 0 ? [`line ${unreadable.join(', ')} is no key=value`] : []),
   ]
   if (problems.length > 0) return warn(name, problems.join('; '), `mend config/${name}`)
-  const secret = name === 'hisho.ini' && /^\s*(?:password\s*=\s*\S|url\s*=.*:[^/@]+@)/m
-  if (secret && secret.test(readFileSync(file, 'utf8')) && (statSync(file).mode & 0o077) !== 0)
+  const secret = /^[ \t]*(?:password[ \t]*=[ \t]*\S|url[ \t]*=.*:[^/@]+@)/m
+  if (secret.test(readFileSync(file, 'utf8')) && (statSync(file).mode & 0o077) !== 0)
     return warn(name, 'others may read the password of Redis in it', `chmod 600 ${file}`)
   return ok(name, 'good')
 }

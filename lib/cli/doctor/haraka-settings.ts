@@ -29,11 +29,13 @@ export function checkConnection(haraka: HarakaDirectory): Finding[] {
   const { dataLineLength, maxBytes, cleanAuthResults } = connectionSettings(haraka)
   const clear = Math.floor(maxBytes / GROWTH)
   return [
-    dataLineLength >= LEAST_DATA_LINE_LENGTH
+    dataLineLength !== undefined && dataLineLength >= LEAST_DATA_LINE_LENGTH
       ? ok('line length', `data_line_length=${dataLineLength}`)
       : fail(
           'line length',
-          `data_line_length=${dataLineLength}: Haraka breaks lines of legal length`,
+          dataLineLength === undefined
+            ? 'data_line_length is not set: hisho does not start'
+            : `data_line_length=${dataLineLength}: Haraka breaks lines of legal length`,
           'set data_line_length=1000000 in connection.ini [max]',
         ),
     cleanAuthResults
