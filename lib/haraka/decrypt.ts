@@ -1,7 +1,7 @@
 // What hisho/decrypt does: in data_post the message is opened, or its forged marks are removed; in the queue hooks those
 // recipients for whom it was not opened get the ciphertext.
 import { PermError, TempError } from '../errors.ts'
-import { closeBody } from '../mail/message.ts'
+import { closeBody, type Message } from '../mail/message.ts'
 import { receive, type Arrival } from '../protection/incoming.ts'
 import type { Services } from '../services/services.ts'
 import type { DecryptSettings } from '../services/settings.ts'
@@ -84,7 +84,7 @@ async function openMessage(
   try {
     arrival = await receive(read, recipients, { ...services, authservIds })
     if (arrival.status === 'opened') {
-      const result = await release(transaction, arrival, signal)
+      const result = await release(transaction, read, arrival, signal)
       connection.loginfo(plugin, result)
       return { pass: result }
     }
@@ -105,21 +105,19 @@ async function openMessage(
 /** Puts the plaintext into the transaction, and keeps the ciphertext for those it was not sealed for. */
 async function release(
   transaction: Transaction,
+  read: Message,
   arrival: Extract<Arrival<Recipient>, { status: 'opened' }>,
   signal: AbortSignal,
 ): Promise<string> {
   const others = arrival.others.map((recipient) => recipient.envelope)
   let kept: Transaction | undefined
   try {
-    const old = others.length > 0 ? transaction : undefined
-    const sealedFields = arrival.fields
-    const keep =
-      old &&
-      (async () => {
-        const again = await readExact(old, { undoRenaming: false })
-        kept = await buildTransaction(old, { ...again, fields: sealedFields })
-      })
-    await replaceMessage(transaction, arrival.message, signal, keep)
+    await replaceMessage(transaction, arrival.message, signal, async () => {
+      if (others.length === 0) return
+      await closeBody(read) // the ciphertext may end before the message does, and a stream is read once at a time
+      const again = await readExact(transaction, { undoRenaming: false })
+      kept = await buildTransaction(transaction, { ...again, fields: arrival.fields })
+    })
   } catch (error) {
     kept?.message_stream.destroy()
     throw error

@@ -19,21 +19,29 @@ export function mergeFields(
   headerList: readonly string[],
   keep: (field: Field) => boolean,
 ): Field[] {
-  const merged: Field[] = []
-  const strings = received.map(asHarakaKeepsIt)
-  const kept = (from: number, to: number): Field[] =>
-    received.slice(from, to).filter((field) => staysAnyway(field) || keep(field))
-  let at = 0
-  for (const entry of headerList) {
-    const found = strings.indexOf(entry, at)
-    if (found === -1) {
-      merged.push(addedField(entry))
-    } else {
-      merged.push(...kept(at, found), received[found]!)
-      at = found + 1
-    }
+  // By text, since plugins move fields too: the list has the order, what was received has the bytes.
+  const places = new Map<string, number[]>()
+  for (const [at, field] of received.entries()) {
+    const text = asHarakaKeepsIt(field)
+    const same = places.get(text)
+    if (same) same.push(at)
+    else places.set(text, [at])
   }
-  merged.push(...kept(at, received.length))
+  const found = headerList.map((entry) => ({ entry, at: places.get(entry)?.shift() }))
+  const used = new Set(found.map(({ at }) => at))
+  const staying = received.flatMap((field, at) =>
+    !used.has(at) && (staysAnyway(field) || keep(field)) ? [{ field, at }] : [],
+  )
+  const merged: Field[] = []
+  let placed = 0
+  const placeThoseBefore = (end: number): void => {
+    while ((staying[placed]?.at ?? Infinity) < end) merged.push(staying[placed++]!.field)
+  }
+  for (const { entry, at } of found) {
+    if (at !== undefined) placeThoseBefore(at)
+    merged.push(at === undefined ? addedField(entry) : received[at]!)
+  }
+  placeThoseBefore(received.length)
   return merged
 }
 

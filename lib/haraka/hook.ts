@@ -38,7 +38,6 @@ export function hook<T extends Connection | HMail>(body: Body<T>) {
   return function hisho_hook(this: Plugin, next: Next, target: T, parameters?: unknown): void {
     let answered = false
     let timer: NodeJS.Timeout | undefined
-    const deadline = new AbortController()
     const answer = ({ code, message }: Verdict): void => {
       if (answered) return
       answered = true
@@ -47,26 +46,48 @@ export function hook<T extends Connection | HMail>(body: Body<T>) {
         next(code, message)
       } catch (error) {
         // A later plugin threw inside next(): it must not be taken for our own failure, nor become a rejection.
-        this.logcrit(`a hook after this one failed: ${describe(error)}`)
+        quietly(() => this.logcrit(`a hook after this one failed: ${describe(error)}`))
       }
     }
+    const fail = (error: unknown): void => {
+      answer(refusal(error))
+      quietly(() => logFailure(this, target, error))
+    }
     try {
+      const deadline = new AbortController()
       const seconds = (this.timeout > 1 ? this.timeout : DEADLINE_SECONDS) - 1
       timer = setTimeout(() => {
+        answer(LATER)
+        quietly(() =>
+          this.logcrit(`no result after ${seconds} s: answered with a temporary failure`),
+        )
         deadline.abort(new Error('deadline'))
-        this.logcrit(`no result after ${seconds} s: answered with a temporary failure`)
-        answer({ code: DENYSOFT, message: '4.3.0 try again later' })
       }, seconds * 1000)
       Promise.resolve()
         .then(() => body(this, target, deadline.signal, parameters))
-        .then(answer, (error: unknown) => {
-          logFailure(this, target, error)
-          answer(refusal(error))
-        })
+        // Haraka takes an answer without a code for "go on".
+        .then((verdict) => (isVerdict(verdict) ? answer(verdict) : fail(new Error('no verdict'))))
+        .catch(fail)
     } catch (error) {
-      answer({ code: DENYSOFT, message: '4.3.0 try again later' })
-      this.logcrit(describe(error))
+      fail(error)
     }
+  }
+}
+
+const LATER: Verdict = { code: DENYSOFT, message: '4.3.0 try again later' }
+
+function isVerdict(value: unknown): value is Verdict {
+  return (
+    typeof value === 'object' && value !== null && 'code' in value && typeof value.code === 'number'
+  )
+}
+
+/** For what is said after the answer: it must neither change that nor end the process. */
+function quietly(say: () => void): void {
+  try {
+    say()
+  } catch {
+    // a log that cannot be written to
   }
 }
 
@@ -84,25 +105,23 @@ function refusal(error: unknown): Verdict {
 }
 
 function logFailure(plugin: Plugin, target: object, error: unknown): void {
-  if (error instanceof HishoError) plugin.logwarn(describe(error), logTarget(target))
-  else
-    plugin.logcrit(
-      `a bug: ${error instanceof Error ? error.stack : String(error)}`,
-      logTarget(target),
-    )
-}
-
-/** Haraka's log finds the message id by itself in a connection; other objects would only be printed. */
-function logTarget(target: object): object | string {
-  return 'transaction' in target ? target : ''
+  const known = error instanceof HishoError
+  const text = known ? describe(error) : `a bug: ${error instanceof Error ? error.stack : String(error)}`
+  // A connection logs with its own id; the queue's items and the server do not.
+  if ('logwarn' in target && 'transaction' in target) (target as Connection)[known ? 'logwarn' : 'logcrit'](plugin, text)
+  else plugin[known ? 'logwarn' : 'logcrit'](text)
 }
 
 /** Code, message and causes; never anything else of an error. */
-export function describe(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
+export function describe(error: unknown, depth = 0): string {
+  if (!(error instanceof Error)) return typeof error === 'string' ? error : `a ${typeof error}`
   const own = error instanceof HishoError ? `${error.code}: ${error.message}` : error.message
-  return error.cause === undefined ? own : `${own} (${describe(error.cause)})`
+  // Causes may go in circles.
+  const more = error.cause !== undefined && depth < MAX_CAUSES
+  return more ? `${own} (${describe(error.cause, depth + 1)})` : own
 }
+
+const MAX_CAUSES = 8
 
 /** A log function for lib, which knows no plugin. */
 export function logTo(
