@@ -52,9 +52,14 @@ export function parseDomainTable(
     return name
   })
   const domains = mapping(yaml, ['domains'], root['domains'] ?? {})
-  const rules = Object.entries(domains).map(([key, value]) =>
-    parseRule(yaml, key, value, knownSchemes),
-  )
+  const seen = new Set<string>()
+  const rules = Object.entries(domains).map(([key, value]) => {
+    const rule = parseRule(yaml, key, value, knownSchemes)
+    if (seen.has(rule.pattern))
+      throw yaml.errorAt(['domains', key], `stands here twice, as ${rule.pattern}`)
+    seen.add(rule.pattern)
+    return rule
+  })
   return createDomainTable(local, rules)
 }
 
@@ -128,13 +133,14 @@ function asPattern(key: string): string | undefined {
   return tail && `*.${tail}`
 }
 
+const LABEL = '[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?'
+const NAME = new RegExp(`^(?:${LABEL}\\.)*${LABEL}$`)
+
 function asDomain(text: string): string | undefined {
+  // domainToASCII is a URL's: it would cut at '/', '?' and '#', and decode %62.
+  if (/[^\w.\-\u0080-\u{10ffff}]/u.test(text)) return undefined
   const name = domainToASCII(text.replace(/\.$/, '')).toLowerCase()
-  return /^(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/.test(
-    name,
-  )
-    ? name
-    : undefined
+  return NAME.test(name) ? name : undefined
 }
 
 type Path = readonly (string | number)[]

@@ -52,6 +52,10 @@ function readText(file: string): string {
 }
 
 function versionOf(file: string): string {
-  const found = statSync(file, { throwIfNoEntry: false })
-  return found ? `${found.ino}:${found.mtimeMs}:${found.size}` : 'none'
+  try {
+    const found = statSync(file)
+    return `${found.ino}:${found.mtimeMs}:${found.size}`
+  } catch {
+    return 'none' // why, reading it will tell
+  }
 }

@@ -30,7 +30,7 @@ const PERIODS: readonly Period[] = ['none', 'day', 'week', 'month']
 
 /** PermError vault/malformed; the message names the place, never a value. */
 export function parseContents(text: string): VaultContents {
-  const yaml = parseYaml(text, 'vault', 'vault/malformed')
+  const yaml = parseYaml(text, 'vault', 'vault/malformed', 'secret')
   const root = record(yaml, [], yaml.data)
   if (root['version'] !== 1) throw yaml.errorAt(['version'], 'must be 1')
   const sites = Object.entries(record(yaml, ['sites'], root['sites'] ?? {}))

@@ -12,31 +12,65 @@ export interface YamlFile {
   withValue(path: readonly (string | number)[], value: unknown): string
 }
 
-/** `file` is for messages only. PermError of the given code if the text is not YAML. */
-export function parseYaml(text: string, file: string, code: ErrorCode): YamlFile {
+/**
+ * `file` is for messages only. PermError of the given code if the text is not YAML; of a `secret` source it quotes
+ * nothing.
+ */
+export function parseYaml(
+  source: string,
+  file: string,
+  code: ErrorCode,
+  kind: 'open' | 'secret' = 'open',
+): YamlFile {
   const lines = new LineCounter()
-  // `merge` and custom tags stay off; an alias bomb is stopped by maxAliasCount.
-  const document = parseDocument(text, {
-    lineCounter: lines,
-    strict: true,
-    uniqueKeys: true,
-    prettyErrors: false,
-  })
+  const fail = (offset: number, reason: string): PermError =>
+    new PermError(code, `${file}:${position(lines, offset)}: ${reason}`)
+  const document = attempt(
+    () => parseDocument(source, { ...STRICT, lineCounter: lines }),
+    () => fail(0, 'nested too deeply'),
+  )
   const first = document.errors[0]
-  if (first) throw new PermError(code, `${file}:${position(lines, first.pos[0])}: ${first.message}`)
+  if (first) throw fail(first.pos[0], kind === 'secret' ? first.code : first.message)
   return {
-    data: document.toJS({ maxAliasCount: 20 }) as unknown,
+    // An alias to nothing, or a few aliases that stand for millions of values.
+    data: attempt(
+      () => document.toJS({ maxAliasCount: 20 }) as unknown,
+      () => fail(0, 'an alias that stands for nothing, or for too much'),
+    ),
     errorAt: (path, reason) =>
-      new PermError(
-        code,
-        `${file}:${position(lines, offsetOf(document, path))}: ${[path.join('.'), reason].filter(Boolean).join(': ')}`,
-      ),
+      fail(offsetOf(document, path), [path.join('.'), reason].filter(Boolean).join(': ')),
     withValue: (path, value) => {
-      const copy = parseDocument(text)
+      const copy = parseDocument(source, STRICT)
       if (value === undefined) copy.deleteIn(path)
-      else copy.setIn(path, copy.createNode(value))
+      else {
+        fillEmpty(copy, path)
+        // A plain value is set into the node that is there, which has the comment on its line.
+        const isPlain = typeof value !== 'object' || value === null
+        copy.setIn(path, isPlain ? value : copy.createNode(value))
+      }
       return copy.toString({ lineWidth: 0 })
     },
+  }
+}
+
+/** `merge` and custom tags stay off. */
+const STRICT = { strict: true, uniqueKeys: true, prettyErrors: false, logLevel: 'error' } as const
+
+/** The library throws plain errors (ReferenceError, RangeError) for texts that are too much for it. */
+function attempt<T>(work: () => T, failure: () => PermError): T {
+  try {
+    return work()
+  } catch {
+    throw failure()
+  }
+}
+
+/** A key with nothing behind it (`domains:`) holds null, in which nothing can be set. */
+function fillEmpty(document: Document, path: readonly (string | number)[]): void {
+  for (let length = 1; length < path.length; length++) {
+    const part = path.slice(0, length)
+    if (document.hasIn(part) && document.getIn(part) === null)
+      document.setIn(part, document.createNode({}))
   }
 }
 

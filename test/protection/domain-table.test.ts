@@ -1,0 +1,233 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import fc from 'fast-check'
+import { PermError } from '../../lib/errors.ts'
+import { DEFAULT_RULE, parseDomainTable } from '../../lib/protection/domain-table.ts'
+
+const parse = (text: string) => parseDomainTable(text, 'hisho.yaml', ['ibe', 'psk'])
+
+const TABLE = parse(`
+local: [a.example, BÜCHER.example, sub.own.example.]
+domains:
+  b.example: { encrypt: required, schemes: [psk, ibe] }
+  '*.b.example': { encrypt: never }
+  '*.deep.b.example': { encrypt: opportunistic, on_lookup_failure: send_plain }
+  Straße.example: { encrypt: required }
+  '*.xn--bcher-kva.example.org': { encrypt: required }
+  '*': { encrypt: never }
+`)
+
+describe('the table of domains', () => {
+  for (const [domain, pattern] of [
+    ['b.example', 'b.example'],
+    ['B.Example.', 'b.example'],
+    ['x.b.example', '*.b.example'],
+    ['deep.b.example', '*.b.example'],
+    ['x.deep.b.example', '*.deep.b.example'],
+    ['x.y.deep.b.example', '*.deep.b.example'],
+    ['bb.example', '*'],
+    ['example', '*'],
+    ['straße.example', 'xn--strae-oqa.example'],
+    ['xn--strae-oqa.example', 'xn--strae-oqa.example'],
+    ['x.bücher.example.org', '*.xn--bcher-kva.example.org'],
+    ['[192.0.2.1]', '*'],
+    ['', '*'],
+    ['__proto__', '*'],
+  ] as const) {
+    it(`${domain || '(none)'} is governed by ${pattern}`, () =>
+      assert.equal(TABLE.ruleFor(domain).pattern, pattern))
+  }
+
+  it('a rule holds what the table says', () => {
+    assert.deepEqual(TABLE.ruleFor('b.example'), {
+      pattern: 'b.example',
+      encrypt: 'required',
+      schemes: ['psk', 'ibe'],
+      onLookupFailure: 'defer',
+    })
+    assert.equal(TABLE.ruleFor('x.deep.b.example').onLookupFailure, 'send_plain')
+  })
+
+  it('without a line for it a domain is encrypted to if it has keys, and deferred when nobody knows', () => {
+    for (const text of [
+      '',
+      'local: []',
+      'domains: {}',
+      'domains: { b.example: { encrypt: never } }',
+    ])
+      assert.deepEqual(parse(text).ruleFor('c.example'), DEFAULT_RULE)
+    assert.equal(DEFAULT_RULE.encrypt, 'opportunistic')
+    assert.equal(DEFAULT_RULE.onLookupFailure, 'defer')
+  })
+
+  for (const [domain, local] of [
+    ['a.example', true],
+    ['A.EXAMPLE', true],
+    ['a.example.', true],
+    ['x.a.example', false],
+    ['bücher.example', true],
+    ['xn--bcher-kva.example', true],
+    ['sub.own.example', true],
+    ['own.example', false],
+    ['', false],
+  ] as const) {
+    it(`${domain || '(none)'} is ${local ? 'ours' : 'not ours'}`, () =>
+      assert.equal(TABLE.isLocal(domain), local))
+  }
+
+  it('the table that we ship is one', () => {
+    const text = readFileSync(join(process.cwd(), 'config', 'hisho.yaml'), 'utf8')
+    assert.equal(parseDomainTable(text, 'hisho.yaml', ['ibe']).ruleFor('b.example').pattern, '*')
+  })
+})
+
+describe('a table with an error', () => {
+  const domain = (rule: string): string => `domains:\n  b.example:\n    ${rule}\n`
+  const cases: readonly [title: string, text: string, message: string | RegExp][] = [
+    ['no mapping', '- a\n', 'hisho.yaml:1:1: must be a mapping'],
+    ['an unknown key', 'locl: []\n', 'hisho.yaml:1:7: locl: no such key (local, domains)'],
+    ['no list of own domains', 'local: a.example\n', 'hisho.yaml:1:8: local: must be a list'],
+    [
+      'no domain of ours',
+      'local: [a.example, "a b"]\n',
+      'hisho.yaml:1:20: local.1: not a domain name',
+    ],
+    [
+      'an own domain that is a number',
+      'local: [1]\n',
+      'hisho.yaml:1:9: local.0: not a domain name',
+    ],
+    ['an own wildcard', "local: ['*.a.example']\n", /^hisho\.yaml:1:9: local\.0/],
+    [
+      'no mapping of domains',
+      'domains: [b.example]\n',
+      'hisho.yaml:1:10: domains: must be a mapping',
+    ],
+    [
+      'no domain',
+      'domains:\n  "b..example": {}\n',
+      /^hisho\.yaml:2:\d+: domains\.b\.\.example: not a domain name/,
+    ],
+    [
+      'a path',
+      'domains:\n  b.example/x: {}\n',
+      /^hisho\.yaml:2:\d+: domains\.b\.example\/x: not a domain name/,
+    ],
+    ['an escape', 'domains:\n  "%62.example": {}\n', /not a domain name/],
+    ['an address', 'domains:\n  bob@b.example: {}\n', /not a domain name/],
+    ['a wildcard within', 'domains:\n  b.*.example: {}\n', /not a domain name/],
+    [
+      'a domain twice in other letters',
+      'domains:\n  b.example: { encrypt: required }\n  B.EXAMPLE.: { encrypt: never }\n',
+      /^hisho\.yaml:3:15: domains\.B\.EXAMPLE\.: stands here twice, as b\.example$/,
+    ],
+    ['a wildcard twice', "domains:\n  '*.b.example': {}\n  '*.B.example': {}\n", /twice/],
+    [
+      'nothing for a domain',
+      'domains:\n  b.example:\n',
+      /^hisho\.yaml:2:\d+: domains\.b\.example: must be a mapping$/,
+    ],
+    [
+      'a mode that is none',
+      domain('encrypt: allways'),
+      'hisho.yaml:3:14: domains.b.example.encrypt: must be one of never, opportunistic, required',
+    ],
+    [
+      'a mode that is true',
+      domain('encrypt: true'),
+      'hisho.yaml:3:14: domains.b.example.encrypt: must be one of never, opportunistic, required',
+    ],
+    [
+      'a mode left empty',
+      domain('encrypt:'),
+      /^hisho\.yaml:3:\d+: domains\.b\.example\.encrypt: must be one of/,
+    ],
+    [
+      'an unknown key of a rule',
+      domain('encrpyt: required'),
+      /^hisho\.yaml:3:14: domains\.b\.example\.encrpyt: no such key \(encrypt, schemes, on_lookup_failure\)$/,
+    ],
+    [
+      'an unknown scheme',
+      domain('schemes: [rot13]'),
+      'hisho.yaml:3:15: domains.b.example.schemes.0: must be one of ibe, psk',
+    ],
+    [
+      'no scheme',
+      domain('schemes: []'),
+      'hisho.yaml:3:14: domains.b.example.schemes: must name at least one scheme',
+    ],
+    [
+      'schemes as a text',
+      domain('schemes: ibe'),
+      'hisho.yaml:3:14: domains.b.example.schemes: must be a list',
+    ],
+    [
+      'a wrong answer to failures',
+      domain('on_lookup_failure: shrug'),
+      'hisho.yaml:3:24: domains.b.example.on_lookup_failure: must be one of defer, send_plain',
+    ],
+    [
+      'required and in clear',
+      domain('encrypt: required\n    on_lookup_failure: send_plain'),
+      'hisho.yaml:4:24: domains.b.example.on_lookup_failure: send_plain contradicts encrypt: required',
+    ],
+  ]
+  for (const [title, text, message] of cases) {
+    it(`is refused, and the error names the place: ${title}`, () => {
+      assert.throws(
+        () => parse(text),
+        (error: unknown) => {
+          assert.ok(error instanceof PermError)
+          assert.equal(error.code, 'table/malformed')
+          if (typeof message === 'string') assert.equal(error.message, message)
+          else assert.match(error.message, message)
+          return true
+        },
+      )
+    })
+  }
+
+  it('never throws anything but a PermError', () => {
+    const word = fc.constantFrom(
+      'local',
+      'domains',
+      'encrypt',
+      'schemes',
+      'required',
+      'ibe',
+      'b.example',
+      "'*'",
+      '*',
+      ':',
+      ': ',
+      '\n',
+      '\n  ',
+      '\n    ',
+      '[',
+      ']',
+      '{',
+      '}',
+      '- ',
+      '&a ',
+      '*a',
+      '~',
+      '0',
+      'ü',
+    )
+    fc.assert(
+      fc.property(fc.array(word, { maxLength: 30 }), (words) => {
+        try {
+          const table = parse(words.join(''))
+          table.ruleFor('b.example')
+          table.isLocal('b.example')
+        } catch (error) {
+          assert.ok(error instanceof PermError, String(error))
+        }
+      }),
+      { numRuns: 2_000 },
+    )
+  })
+})
