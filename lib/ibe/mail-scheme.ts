@@ -4,7 +4,7 @@ import type { Clock } from '../clock.ts'
 import { open, seal } from '../container/container.ts'
 import type { Identity } from '../container/stanza.ts'
 import type { SecretBytes } from '../crypto/secret-bytes.ts'
-import { PermError } from '../errors.ts'
+import { PermError, TempError } from '../errors.ts'
 import { messageBytes, readMessage } from '../mail/message.ts'
 import { formatEncrypted, isEncryptedMessage, parseEncrypted } from '../mail/multipart-encrypted.ts'
 import type { Offer, Scheme } from '../mail/scheme.ts'
@@ -90,6 +90,9 @@ export function createIbeScheme({ ibe, directory, clock, masterKeys }: IbeScheme
         }
       } catch (error) {
         if (!(error instanceof PermError)) throw error
+        // What is wrong with our own keys is not the message's fault: it waits until they are mended.
+        if (error.code === 'vault/malformed')
+          throw new TempError(error.code, error.message, { cause: error })
         const why = [`${error.code}: ${error.message}`, ...new Set(skipped)].join('; ')
         return { status: 'closed', reason: why }
       }

@@ -1,7 +1,7 @@
 // What arrives: forged marks go, and a message that is ours is opened for those it was sealed for.
 import { PermError } from '../errors.ts'
 import { formatField, type Field } from '../mail/header.ts'
-import type { Message } from '../mail/message.ts'
+import { peekBody, type Message } from '../mail/message.ts'
 import type { Scheme } from '../mail/scheme.ts'
 import { claimsToBeOurs, isMarker, isTrace } from '../mail/trace.ts'
 import type { Addressee } from './outgoing.ts'
@@ -56,14 +56,12 @@ export async function receive<R extends Addressee>(
       recipients: recipients.filter((recipient) => named.has(addressOf.get(recipient) ?? '')),
       others: recipients.filter((recipient) => !named.has(addressOf.get(recipient) ?? '')),
       fields,
-      message: {
-        ...opening.message,
-        fields: restore(
-          fields,
-          opening.message.fields.filter((field) => !forged(field)),
-          opening.description,
-        ),
-      },
+      message: await restore(
+        fields,
+        opening.message,
+        (field) => !forged(field),
+        opening.description,
+      ),
     }
   } catch (error) {
     if (error instanceof PermError)
@@ -81,11 +79,31 @@ function normalizeOr(recipient: Addressee, { normalizeAddress }: IncomingOptions
 }
 
 /** Trace fields in their order, the two marks, the original (docs/formats.md section 6). */
-function restore(outer: readonly Field[], inner: readonly Field[], description: string): Field[] {
-  return [
-    ...outer.filter(isTrace),
-    formatField('Ibemail-Decrypted', 'true'),
-    formatField('Hisho-Decrypted', `${description}; integrity=ok; signature=none`),
-    ...inner,
-  ]
+async function restore(
+  outer: readonly Field[],
+  inner: Message,
+  isGenuine: (field: Field) => boolean,
+  description: string,
+): Promise<Message> {
+  // Without an empty line after its header the body would be read as a header, past the search for forged marks.
+  const { start, message } = await peekBody(inner, 1)
+  const isCut = inner.separator.length === 0 && start.length > 0
+  return {
+    fields: [
+      ...outer.filter(isTrace),
+      formatField('Ibemail-Decrypted', 'true'),
+      formatField('Hisho-Decrypted', `${description}; integrity=ok; signature=none`),
+      ...withoutLeadingFold(inner.fields).filter(isGenuine),
+    ],
+    separator: isCut ? CRLF : inner.separator,
+    body: message.body,
+  }
+}
+
+const CRLF = new Uint8Array([0x0d, 0x0a])
+
+/** A first line that begins with white space would continue our own field above it: it could put words into it. */
+function withoutLeadingFold(fields: readonly Field[]): readonly Field[] {
+  const first = fields[0]?.raw[0]
+  return first === 0x20 || first === 0x09 ? fields.slice(1) : fields
 }
