@@ -24,6 +24,8 @@ export interface Haraka {
   readonly host: string
   readonly process: ChildProcess
   log(): string
+  /** What was logged so far is not looked at again. */
+  forgetLog(): void
   /** Resolves once the log has a line that matches; rejects after a bounded wait. */
   waitForLog(pattern: RegExp, timeoutMs?: number): Promise<void>
   /** Names of the files in the outbound queue. */
@@ -132,6 +134,9 @@ export async function startHaraka(options: HarakaOptions): Promise<Haraka> {
     host,
     process: child,
     log: () => log,
+    forgetLog: () => {
+      log = ''
+    },
     waitForLog: (pattern, timeoutMs = 20_000) =>
       new Promise((resolve, reject) => {
         const timer = setTimeout(() => {

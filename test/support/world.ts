@@ -42,7 +42,10 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     '_ibemailkey.b.example': { TXT: [keysB.record], ttl: 300 },
     ...options.zone,
   })
-  const [inboxA, inboxB, c] = await Promise.all([startSink({ host }), startSink({ host, lmtp: lmtpB }), startSink({ host })])
+  const [inboxA, inboxB, c] = await Promise.all([startSink({ host }), startSink({ host, lmtp: lmtpB }),
+    // The server of c.example knows everybody but `nobody`.
+    startSink({ host, refuse: (recipient) => (recipient.startsWith('nobody@') ? '550 no such user' : undefined) }),
+  ])
   const [portA, portB] = await Promise.all([freePort(host), freePort(host)])
   const common = { host, dnsPort: dns.port }
   const [a, b] = await Promise.all([

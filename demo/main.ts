@@ -1,0 +1,129 @@
+// npm run demo: two real Harakas on loopback, a.example and b.example, and an embedded DNS server. Alice writes to Bob;
+// we listen in between. No root, no Redis, no network.
+import { startDnsServer } from '../test/support/dns-server.ts'
+import { freePort, startHaraka } from '../test/support/haraka.ts'
+import { makeSite, PASSWORD, siteEnvironment, siteFiles, USER } from '../test/support/site.ts'
+import { submit } from '../test/support/smtp-client.ts'
+import { startSink } from '../test/support/smtp-sink.ts'
+import { startWiretap } from './wiretap.ts'
+
+const colour = process.stdout.isTTY && !process.env['NO_COLOR']
+const paint = (code: number, text: string): string => (colour ? `\u001B[${code}m${text}\u001B[0m` : text)
+const say = (text = ''): void => console.log(text)
+const heading = (text: string): void => say(`\n${paint(1, `== ${text}`)}`)
+const show = (text: string, code: number): void => {
+  for (const line of shorten(text.trimEnd().split('\r\n'))) say(`   ${paint(code, '|')} ${line}`)
+}
+
+/** Of a long run of base64 only the ends are worth reading. */
+function shorten(lines: readonly string[]): string[] {
+  const out: string[] = []
+  let run: string[] = []
+  const flush = (): void => {
+    out.push(...(run.length > 5 ? [...run.slice(0, 2), `  ... ${run.length - 4} more lines ...`, ...run.slice(-2)] : run))
+    run = []
+  }
+  for (const line of lines) {
+    if (/^[A-Za-z0-9+/=]{20,}$/.test(line)) run.push(line)
+    else {
+      flush()
+      out.push(line.length > 150 ? `${line.slice(0, 150)}...` : line)
+    }
+  }
+  flush()
+  return out
+}
+
+const MESSAGE = [
+  'From: Alice <alice@a.example>',
+  'To: Bob <bob@b.example>',
+  'Subject: the merger',
+  'Date: Sun, 22 Nov 2026 09:00:00 +0000',
+  'Message-ID: <demo-1@a.example>',
+  '',
+  'Hello Bob,',
+  '',
+  'we sign on Friday. Tell nobody.',
+  '',
+  'Alice',
+  '',
+].join('\r\n')
+
+async function main(): Promise<void> {
+  say('hisho: mail between two domains, encrypted and decrypted by their mail servers')
+  const [keysA, keysB] = await Promise.all([makeSite('a.example'), makeSite('b.example')])
+  const dns = await startDnsServer({
+    '_ibemailkey.a.example': { TXT: [keysA.record] },
+    '_ibemailkey.b.example': { TXT: [keysB.record] },
+  })
+  const [inboxA, inboxB] = await Promise.all([startSink(), startSink()])
+  const [portA, portB] = await Promise.all([freePort(), freePort()])
+  const wire = await startWiretap(portB)
+  const gateways = await Promise.all([
+    startHaraka({
+      port: portA,
+      environment: siteEnvironment(keysA),
+      files: siteFiles({
+        domain: 'a.example',
+        keys: keysA,
+        dnsPort: dns.port,
+        mailbox: inboxA.port,
+        routes: { 'b.example': wire.port },
+        table: "  c.example: { encrypt: required }\n  '*': { encrypt: opportunistic }",
+      }),
+    }),
+    startHaraka({
+      port: portB,
+      environment: siteEnvironment(keysB),
+      files: siteFiles({ domain: 'b.example', keys: keysB, dnsPort: dns.port, mailbox: inboxB.port, routes: {} }),
+    }),
+  ])
+  const send = (to: string) =>
+    submit({ port: portA, from: 'alice@a.example', to: [to], message: Buffer.from(MESSAGE), user: USER, password: PASSWORD })
+  try {
+    heading('In DNS, _ibemailkey.b.example TXT: all that anybody needs to write to b.example')
+    show(keysB.record, 36)
+
+    heading('Alice submits to the Haraka of a.example')
+    show(MESSAGE, 32)
+    const reply = await send('bob@b.example')
+    say(`   ${reply.text}`)
+
+    const [delivery] = await inboxB.waitFor(1)
+    heading('On the wire between the two Harakas')
+    const heard = wire.take()
+    show(heard.slice(Math.max(0, heard.indexOf('MAIL FROM'))), 31)
+
+    heading("In Bob's mailbox")
+    const arrived = delivery!.message.toString()
+    show(arrived, 32)
+
+    heading('The same ciphertext, sent again to Mallory at b.example')
+    const data = /354[^\r]*\r\n([\s\S]*?)\r\n\.\r\n/.exec(heard)?.[1] ?? ''
+    await submit({ port: portB, from: 'eve@elsewhere.example', to: ['mallory@b.example'], message: Buffer.from(`${data}\r\n`, 'latin1') })
+    const again = (await inboxB.waitFor(2))[1]!.message.toString()
+    say(`   delivered as it came: Mallory ${again.includes('Friday') ? 'CAN READ IT' : 'sees only ciphertext'}`)
+
+    heading('Alice writes to c.example, which must have encryption and publishes no key')
+    const refused = await send('carol@c.example')
+    say(`   ${refused.text}`)
+
+    const checks: [string, boolean][] = [
+      ['the message arrived byte for byte', arrived.endsWith(MESSAGE)],
+      ['neither subject nor text was on the wire', !/merger|Friday/.test(heard)],
+      ['Mallory cannot read it', !again.includes('Friday')],
+      ['what cannot be protected was refused', refused.code === 550],
+    ]
+    heading('So')
+    for (const [claim, holds] of checks) say(`   ${holds ? paint(32, 'yes') : paint(31, 'NO ')}  ${claim}`)
+    if (checks.some(([, holds]) => !holds)) process.exitCode = 1
+  } finally {
+    await Promise.all(gateways.map((gateway) => gateway.stop()))
+    await Promise.all([wire.close(), inboxA.close(), inboxB.close(), dns.close()])
+  }
+}
+
+main().catch((error: unknown) => {
+  console.error(error)
+  process.exitCode = 1
+})
