@@ -8,7 +8,8 @@ import { startSink } from '../test/support/smtp-sink.ts'
 import { startWiretap } from './wiretap.ts'
 
 const colour = process.stdout.isTTY && !process.env['NO_COLOR']
-const paint = (code: number, text: string): string => (colour ? `\u001B[${code}m${text}\u001B[0m` : text)
+const paint = (code: number, text: string): string =>
+  colour ? `\u001B[${code}m${text}\u001B[0m` : text
 const say = (text = ''): void => console.log(text)
 const heading = (text: string): void => say(`\n${paint(1, `== ${text}`)}`)
 const show = (text: string, code: number): void => {
@@ -20,7 +21,11 @@ function shorten(lines: readonly string[]): string[] {
   const out: string[] = []
   let run: string[] = []
   const flush = (): void => {
-    out.push(...(run.length > 5 ? [...run.slice(0, 2), `  ... ${run.length - 4} more lines ...`, ...run.slice(-2)] : run))
+    out.push(
+      ...(run.length > 5
+        ? [...run.slice(0, 2), `  ... ${run.length - 4} more lines ...`, ...run.slice(-2)]
+        : run),
+    )
     run = []
   }
   for (const line of lines) {
@@ -75,11 +80,24 @@ async function main(): Promise<void> {
     startHaraka({
       port: portB,
       environment: siteEnvironment(keysB),
-      files: siteFiles({ domain: 'b.example', keys: keysB, dnsPort: dns.port, mailbox: inboxB.port, routes: {} }),
+      files: siteFiles({
+        domain: 'b.example',
+        keys: keysB,
+        dnsPort: dns.port,
+        mailbox: inboxB.port,
+        routes: {},
+      }),
     }),
   ])
   const send = (to: string) =>
-    submit({ port: portA, from: 'alice@a.example', to: [to], message: Buffer.from(MESSAGE), user: USER, password: PASSWORD })
+    submit({
+      port: portA,
+      from: 'alice@a.example',
+      to: [to],
+      message: Buffer.from(MESSAGE),
+      user: USER,
+      password: PASSWORD,
+    })
   try {
     heading('In DNS, _ibemailkey.b.example TXT: all that anybody needs to write to b.example')
     show(keysB.record, 36)
@@ -100,9 +118,16 @@ async function main(): Promise<void> {
 
     heading('The same ciphertext, sent again to Mallory at b.example')
     const data = /354[^\r]*\r\n([\s\S]*?)\r\n\.\r\n/.exec(heard)?.[1] ?? ''
-    await submit({ port: portB, from: 'eve@elsewhere.example', to: ['mallory@b.example'], message: Buffer.from(`${data}\r\n`, 'latin1') })
+    await submit({
+      port: portB,
+      from: 'eve@elsewhere.example',
+      to: ['mallory@b.example'],
+      message: Buffer.from(`${data}\r\n`, 'latin1'),
+    })
     const again = (await inboxB.waitFor(2))[1]!.message.toString()
-    say(`   delivered as it came: Mallory ${again.includes('Friday') ? 'CAN READ IT' : 'sees only ciphertext'}`)
+    say(
+      `   delivered as it came: Mallory ${again.includes('Friday') ? 'CAN READ IT' : 'sees only ciphertext'}`,
+    )
 
     heading('Alice writes to c.example, which must have encryption and publishes no key')
     const refused = await send('carol@c.example')
@@ -115,7 +140,8 @@ async function main(): Promise<void> {
       ['what cannot be protected was refused', refused.code === 550],
     ]
     heading('So')
-    for (const [claim, holds] of checks) say(`   ${holds ? paint(32, 'yes') : paint(31, 'NO ')}  ${claim}`)
+    for (const [claim, holds] of checks)
+      say(`   ${holds ? paint(32, 'yes') : paint(31, 'NO ')}  ${claim}`)
     if (checks.some(([, holds]) => !holds)) process.exitCode = 1
   } finally {
     await Promise.all(gateways.map((gateway) => gateway.stop()))

@@ -32,14 +32,21 @@ const DETAIL = {
 
 export type ErrorCode = keyof typeof DETAIL
 
+export interface HishoErrorOptions extends ErrorOptions {
+  /** What the peer may be told beside the class of the failure; by default nothing. */
+  readonly peerText?: string
+}
+
 /** A failure that was understood: it has a code for the log and RFC 3463 digits for the peer. Never holds a secret. */
 export abstract class HishoError extends Error {
   abstract readonly statusClass: 4 | 5
   readonly code: ErrorCode
+  readonly peerText: string | undefined
 
-  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: ErrorCode, message: string, options?: HishoErrorOptions) {
     super(message, options)
     this.code = code
+    this.peerText = options?.peerText
     this.name = new.target.name
   }
 

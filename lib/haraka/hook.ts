@@ -91,24 +91,23 @@ function quietly(say: () => void): void {
   }
 }
 
-/** Text for the peer: generic, with the right digits (RFC 3463). */
+/** Text for the peer: generic unless the error says what may be told, with the right digits (RFC 3463). */
 function refusal(error: unknown): Verdict {
-  if (error instanceof PermError) {
-    const reason =
-      error.code === 'protection/no-key'
-        ? 'encryption is required and the recipient publishes no key'
-        : 'message refused'
-    return { code: DENY, message: `${error.status} ${reason}` }
-  }
-  const status = error instanceof HishoError ? error.status : '4.3.0'
-  return { code: DENYSOFT, message: `${status} try again later` }
+  if (error instanceof PermError)
+    return { code: DENY, message: `${error.status} ${error.peerText ?? 'message refused'}` }
+  if (error instanceof HishoError)
+    return { code: DENYSOFT, message: `${error.status} ${error.peerText ?? 'try again later'}` }
+  return { code: DENYSOFT, message: '4.3.0 try again later' }
 }
 
 function logFailure(plugin: Plugin, target: object, error: unknown): void {
   const known = error instanceof HishoError
-  const text = known ? describe(error) : `a bug: ${error instanceof Error ? error.stack : String(error)}`
+  const text = known
+    ? describe(error)
+    : `a bug: ${error instanceof Error ? error.stack : String(error)}`
   // A connection logs with its own id; the queue's items and the server do not.
-  if ('logwarn' in target && 'transaction' in target) (target as Connection)[known ? 'logwarn' : 'logcrit'](plugin, text)
+  if ('logwarn' in target && 'transaction' in target)
+    (target as Connection)[known ? 'logwarn' : 'logcrit'](plugin, text)
   else plugin[known ? 'logwarn' : 'logcrit'](text)
 }
 

@@ -52,6 +52,7 @@ export async function decide(
     throw new PermError(
       'protection/no-key',
       `${domain}: encryption is required (${rule.pattern}) and it publishes no key`,
+      { peerText: `encryption is required for ${domain}, which publishes no key` },
     )
   }
   return { kind: 'clear', reason: `${domain} publishes no key` }
@@ -89,7 +90,10 @@ function decideWithout(
   if (error instanceof PermError) {
     // The other side can mend its record: deferred where protection is required, as good as none elsewhere.
     if (rule.encrypt === 'required')
-      throw new TempError('protection/no-key', error.message, { cause: error })
+      throw new TempError('protection/no-key', error.message, {
+        cause: error,
+        peerText: `the key that ${domain} publishes cannot be used now`,
+      })
     log('warn', `${domain}: ${error.message}; sent in clear, since its mode is ${rule.encrypt}`)
     return { kind: 'clear', reason: `${domain}: no usable key` }
   }

@@ -24,12 +24,21 @@ describe('a gateway whose vault is locked', () => {
     assert.match(world.b.log(), /vault locked/)
     assert.equal(world.a.queued().length, 1, 'still queued')
 
-    const plain = await submit({ port: world.b.port, from: 'x@c.example', to: ['bob@b.example'], message: Buffer.from(letter('in clear')) })
+    const plain = await submit({
+      port: world.b.port,
+      from: 'x@c.example',
+      to: ['bob@b.example'],
+      message: Buffer.from(letter('in clear')),
+    })
     assert.equal(plain.code, 250)
     await world.inboxB.waitFor(1)
 
     const file = join(world.b.directory, 'config', 'hisho.vault.age')
-    await writeVault(`${file}.new`, world.keysB.contents, new SecretBytes(new TextEncoder().encode(world.keysB.passphrase)))
+    await writeVault(
+      `${file}.new`,
+      world.keysB.contents,
+      new SecretBytes(new TextEncoder().encode(world.keysB.passphrase)),
+    )
     renameSync(`${file}.new`, file)
     const deliveries = await world.inboxB.waitFor(2, 40_000) // a tries again after 5 seconds, b looks at the file every 5
     assert.match(deliveries[1]!.message.toString(), /here is patience/)
@@ -40,7 +49,14 @@ describe('mail that cannot be opened', () => {
   let world: World
   before(async () => {
     world = await startWorld({
-      pluginsB: ['auth/flat_file', 'rcpt_to.in_host_list', 'saboteur', 'hisho/decrypt', 'hisho/encrypt', 'queue/smtp_forward'],
+      pluginsB: [
+        'auth/flat_file',
+        'rcpt_to.in_host_list',
+        'saboteur',
+        'hisho/decrypt',
+        'hisho/encrypt',
+        'queue/smtp_forward',
+      ],
       filesB: saboteurFiles('hisho/decrypt', 'open_message'),
     })
   })
@@ -55,7 +71,9 @@ describe('mail that cannot be opened', () => {
       sabotage(world.b, how)
       world.b.forgetLog()
       assert.equal((await world.send(letter(`later ${how}`))).code, 250)
-      await world.b.waitForLog(how === 'hang' ? /plugin timeout|timed out/ : /did not see this message/)
+      await world.b.waitForLog(
+        how === 'hang' ? /plugin timeout|timed out/ : /did not see this message/,
+      )
       assert.equal(world.inboxB.deliveries.length, 0)
       sabotage(world.b, 'none')
       const [delivery] = await world.inboxB.waitFor(1, 30_000)
@@ -66,14 +84,21 @@ describe('mail that cannot be opened', () => {
   it('a retired key: delivered as it came, with a line that says why', async () => {
     const file = join(world.b.directory, 'config', 'hisho.vault.age')
     const retired = withRetired(world.keysB.contents, 'b.example', 1, new Date().toISOString())
-    await writeVault(`${file}.new`, retired, new SecretBytes(new TextEncoder().encode(world.keysB.passphrase)))
+    await writeVault(
+      `${file}.new`,
+      retired,
+      new SecretBytes(new TextEncoder().encode(world.keysB.passphrase)),
+    )
     renameSync(`${file}.new`, file)
     for (let tries = 0; tries < 20; tries++) {
       world.inboxB.clear()
       await world.send(letter('too late'))
       const [delivery] = await world.inboxB.waitFor(1)
       if (/hisho-encrypted/.test(delivery!.message.toString())) {
-        assert.match(world.b.log(), /not opened, delivered as it came: .*no master key n=1 for b\.example/)
+        assert.match(
+          world.b.log(),
+          /not opened, delivered as it came: .*no master key n=1 for b\.example/,
+        )
         return
       }
       await new Promise((resolve) => setTimeout(resolve, 1000))
@@ -87,7 +112,8 @@ describe('what is not required', () => {
   before(async () => {
     world = await startWorld({
       plainDomains: ['deaf.example', 'easy.example', 'bounce.example', 'keyless.example'],
-      tableA: "  easy.example: { encrypt: opportunistic, on_lookup_failure: send_plain }\n  bounce.example: { encrypt: required }\n  keyless.example: { encrypt: required }\n  '*': { encrypt: opportunistic }",
+      tableA:
+        "  easy.example: { encrypt: opportunistic, on_lookup_failure: send_plain }\n  bounce.example: { encrypt: required }\n  keyless.example: { encrypt: required }\n  '*': { encrypt: opportunistic }",
       zone: {
         '_ibemailkey.deaf.example': { TXT: [], misbehave: 'servfail' },
         '_ibemailkey.easy.example': { TXT: [], misbehave: 'servfail' },
@@ -103,7 +129,10 @@ describe('what is not required', () => {
   })
 
   it('goes in clear where the table says so', async () => {
-    assert.equal((await world.send(letter('x', { To: 'x@easy.example' }), ['x@easy.example'])).code, 250)
+    assert.equal(
+      (await world.send(letter('x', { To: 'x@easy.example' }), ['x@easy.example'])).code,
+      250,
+    )
     await world.c.waitFor(1)
     assert.match(world.a.log(), /easy\.example: .*sent in clear \(on_lookup_failure: send_plain\)/)
   })
@@ -111,14 +140,17 @@ describe('what is not required', () => {
   it('a change of the table counts within seconds, a bad one does not', async () => {
     const file = join(world.a.directory, 'config', 'hisho.yaml')
     const good = readFileSync(file, 'utf8')
-    const sendTo = (): Promise<{ code: number }> => world.send(letter('x', { To: 'x@c.example' }), ['x@c.example'])
+    const sendTo = (): Promise<{ code: number }> =>
+      world.send(letter('x', { To: 'x@c.example' }), ['x@c.example'])
     assert.equal((await sendTo()).code, 250)
     writeFileSync(file, good.replace("  '*'", "  c.example: { encrypt: required }\n  '*'"))
     await eventually(async () => (await sendTo()).code === 550)
     writeFileSync(file, good.replace("  '*'", "  c.example: { encrypt: nonsense }\n  '*'"))
     await eventually(async () => {
       assert.equal((await sendTo()).code, 550, 'the last good table stays')
-      return /domain table refused, the last good one stays: .*hisho\.yaml:\d+:\d+: domains\.c\.example\.encrypt/.test(world.a.log())
+      return /domain table refused, the last good one stays: .*hisho\.yaml:\d+:\d+: domains\.c\.example\.encrypt/.test(
+        world.a.log(),
+      )
     })
     writeFileSync(file, good)
     await eventually(async () => (await sendTo()).code === 250)
@@ -126,7 +158,11 @@ describe('what is not required', () => {
 
   it("Haraka's own bounce to a domain with a key is encrypted", async () => {
     world.dns.zone['_ibemailkey.bounce.example'] = { TXT: [world.keysB.record], ttl: 1 }
-    const reply = await world.send(letter('bounced subject', { To: 'nobody@c.example' }), ['nobody@c.example'], 'sender@bounce.example')
+    const reply = await world.send(
+      letter('bounced subject', { To: 'nobody@c.example' }),
+      ['nobody@c.example'],
+      'sender@bounce.example',
+    )
     assert.equal(reply.code, 250)
     await eventually(async () => world.c.deliveries.some(({ from }) => from === ''))
     const bounce = world.c.deliveries.find(({ from }) => from === '')
@@ -135,7 +171,11 @@ describe('what is not required', () => {
   })
 
   it("Haraka's own bounce to a domain that must have encryption and has no key is held back", async () => {
-    const reply = await world.send(letter('held subject', { To: 'nobody@c.example' }), ['nobody@c.example'], 'sender@keyless.example')
+    const reply = await world.send(
+      letter('held subject', { To: 'nobody@c.example' }),
+      ['nobody@c.example'],
+      'sender@keyless.example',
+    )
     assert.equal(reply.code, 250)
     await world.a.waitForLog(/haraka\/unprotected: keyless\.example requires encryption/)
     assert.equal(world.c.wire().includes('held subject'), false)

@@ -7,7 +7,15 @@ import type { Haraka } from '../support/haraka.ts'
 import { sabotage, saboteurFiles, type Sabotage } from '../support/saboteur.ts'
 import { letter, startWorld, type World } from '../support/world.ts'
 
-const REQUIRED = ['b.example', 'c.example', 'broken.example', 'slow.example', 'servfail.example', 'refused.example', 'offcurve.example']
+const REQUIRED = [
+  'b.example',
+  'c.example',
+  'broken.example',
+  'slow.example',
+  'servfail.example',
+  'refused.example',
+  'offcurve.example',
+]
 const TABLE = REQUIRED.map((domain) => `  ${domain}: { encrypt: required }`).join('\n')
 
 let count = 0
@@ -31,7 +39,14 @@ describe('where encryption is required', () => {
     world = await startWorld({
       tableA: `${TABLE}\n  '*': { encrypt: opportunistic }`,
       plainDomains: REQUIRED.slice(2),
-      pluginsA: ['auth/flat_file', 'rcpt_to.in_host_list', 'saboteur', 'hisho/decrypt', 'hisho/encrypt', 'queue/smtp_forward'],
+      pluginsA: [
+        'auth/flat_file',
+        'rcpt_to.in_host_list',
+        'saboteur',
+        'hisho/decrypt',
+        'hisho/encrypt',
+        'queue/smtp_forward',
+      ],
       filesA: saboteurFiles(),
       zone: {
         '_ibemailkey.broken.example': { TXT: ['ver=2.0; a=bf; c=bls12-381; n=1; p=none; P=AAAA'] },
@@ -39,7 +54,9 @@ describe('where encryption is required', () => {
         '_ibemailkey.servfail.example': { TXT: [], misbehave: 'servfail' },
         '_ibemailkey.refused.example': { TXT: [], misbehave: 'refused' },
         '_ibemailkey.offcurve.example': {
-          TXT: [`ver=2.0; a=bf; c=bls12-381; n=1; p=none; P=${Buffer.concat([Buffer.of(0x80), Buffer.alloc(95, 7)]).toString('base64')}`],
+          TXT: [
+            `ver=2.0; a=bf; c=bls12-381; n=1; p=none; P=${Buffer.concat([Buffer.of(0x80), Buffer.alloc(95, 7)]).toString('base64')}`,
+          ],
         },
       },
     })
@@ -58,7 +75,12 @@ describe('where encryption is required', () => {
   }
 
   for (const [what, domain, code, text] of [
-    ['the domain publishes nothing: refused while the sender is connected', 'c.example', 550, /5\.7\.3 .*required/],
+    [
+      'the domain publishes nothing: refused while the sender is connected',
+      'c.example',
+      550,
+      /5\.7\.3 .*required/,
+    ],
     ['its record is broken: deferred', 'broken.example', 450, /4\.7\.3/],
     ['its point is not on the curve: deferred', 'offcurve.example', 450, /4\.7\.3/],
     ['DNS does not answer: deferred', 'slow.example', 450, /4\.4\.3/],
@@ -114,7 +136,12 @@ describe('where encryption is required', () => {
     assert.equal(world.inboxB.deliveries.length, 0)
   })
 
-  for (const how of ['kill while staging', 'kill at rename 1', 'kill at rename 2', 'kill after queueing'] as const) {
+  for (const how of [
+    'kill while staging',
+    'kill at rename 1',
+    'kill at rename 2',
+    'kill after queueing',
+  ] as const) {
     it(`the process dies (${how}): what is delivered is protected, and the sender, who got no answer, keeps the message`, async () => {
       sabotage(world.a, how)
       const secret = newSecret()
@@ -130,7 +157,10 @@ describe('where encryption is required', () => {
       await world.inboxB.waitFor(2)
       assertNothingShows(secret)
       for (const recipient of recipients) {
-        assert.ok(world.inboxB.deliveries.some(({ to }) => to.includes(recipient)), `${recipient} got it`)
+        assert.ok(
+          world.inboxB.deliveries.some(({ to }) => to.includes(recipient)),
+          `${recipient} got it`,
+        )
       }
     })
   }

@@ -6,20 +6,26 @@ import type { Delivery } from '../support/smtp-sink.ts'
 import { letter, startWorld, type World } from '../support/world.ts'
 
 const text = (delivery: Delivery): string => delivery.message.toString('latin1')
-const isCiphertext = (delivery: Delivery): boolean => /application\/hisho-encrypted/.test(text(delivery))
+const isCiphertext = (delivery: Delivery): boolean =>
+  /application\/hisho-encrypted/.test(text(delivery))
 
 /** Identities that a ciphertext names, in clear in the age header. */
 function namedIn(delivery: Delivery): string[] {
   const base64 = /base64\r\n\r\n([\s\S]*?)\r\n\r\n--/.exec(text(delivery))?.[1] ?? ''
   const header = Buffer.from(base64, 'base64').toString('latin1')
-  return [...header.matchAll(/^-> hisho\/bf \d+ (\S+)/gm)].map((match) => Buffer.from(match[1]!, 'base64url').toString())
+  return [...header.matchAll(/^-> hisho\/bf \d+ (\S+)/gm)].map((match) =>
+    Buffer.from(match[1]!, 'base64url').toString(),
+  )
 }
 
 describe('outgoing copies', () => {
   let world: World
   before(async () => {
     // spy.example publishes the keys of b.example, and its server is a sink: what is sent there stays as it was on the wire.
-    world = await startWorld({ plainDomains: ['spy.example', 'spy2.example', 'never.example'], tableA: "  never.example: { encrypt: never }\n  '*': { encrypt: opportunistic }" })
+    world = await startWorld({
+      plainDomains: ['spy.example', 'spy2.example', 'never.example'],
+      tableA: "  never.example: { encrypt: never }\n  '*': { encrypt: opportunistic }",
+    })
     const record = { TXT: [world.keysB.record] }
     world.dns.zone['_ibemailkey.spy.example'] = record
     world.dns.zone['_ibemailkey.spy2.example'] = record
@@ -42,7 +48,12 @@ describe('outgoing copies', () => {
   it('mail among our own users goes as before', async () => {
     const message = letter('nothing hidden', { To: 'carol@a.example' })
     // Submitted mail goes to the outbound queue, whose way to a.example is its own mailbox server.
-    const reply = await submit({ port: world.a.port, from: 'someone@c.example', to: ['carol@a.example'], message: Buffer.from(message) })
+    const reply = await submit({
+      port: world.a.port,
+      from: 'someone@c.example',
+      to: ['carol@a.example'],
+      message: Buffer.from(message),
+    })
     assert.equal(reply.code, 250)
     const [delivery] = await world.inboxA.waitFor(1)
     assert.ok(text(delivery!).endsWith(message))
@@ -56,13 +67,24 @@ describe('outgoing copies', () => {
 
   it('visible recipients of one domain share a copy; each Bcc recipient has one of their own', async () => {
     const to = ['one@spy.example', 'two@spy.example', 'hidden@spy.example', 'secret@spy.example']
-    await world.send(letter('x', { To: 'One <one@spy.example>', Cc: 'group: two@spy.example;' }), to)
+    await world.send(
+      letter('x', { To: 'One <one@spy.example>', Cc: 'group: two@spy.example;' }),
+      to,
+    )
     const deliveries = await world.c.waitFor(3)
     const envelopes = deliveries.map((delivery) => delivery.to.toSorted().join(' ')).toSorted()
-    assert.deepEqual(envelopes, ['hidden@spy.example', 'one@spy.example two@spy.example', 'secret@spy.example'])
+    assert.deepEqual(envelopes, [
+      'hidden@spy.example',
+      'one@spy.example two@spy.example',
+      'secret@spy.example',
+    ])
     for (const delivery of deliveries) {
       const named = namedIn(delivery).map((identity) => identity.replace(/#.*/, ''))
-      assert.deepEqual(named.toSorted(), delivery.to.toSorted(), 'a copy names its own recipients and nobody else')
+      assert.deepEqual(
+        named.toSorted(),
+        delivery.to.toSorted(),
+        'a copy names its own recipients and nobody else',
+      )
       assert.match(text(delivery), /^Subject: \[\.\.\.\]\r$/m)
     }
   })
@@ -78,14 +100,31 @@ describe('outgoing copies', () => {
   })
 
   it('the outside shows nothing but addresses, date, ids and references', async () => {
-    const message = letter('x', { To: 'a@spy.example', References: '<r@x>', 'In-Reply-To': '<i@x>', 'Reply-To': 'reply@a.example', 'X-Mailer': 'm', Bcc: 'b@spy.example' })
+    const message = letter('x', {
+      To: 'a@spy.example',
+      References: '<r@x>',
+      'In-Reply-To': '<i@x>',
+      'Reply-To': 'reply@a.example',
+      'X-Mailer': 'm',
+      Bcc: 'b@spy.example',
+    })
     await world.send(message, ['a@spy.example'])
     const [delivery] = await world.c.waitFor(1)
     const header = text(delivery!).slice(0, text(delivery!).indexOf('\r\n\r\n'))
     const names = [...header.matchAll(/^([A-Za-z-]+):/gm)].map((match) => match[1])
     assert.deepEqual(
       names.filter((name) => name !== 'Received').toSorted(),
-      ['Content-Type', 'Date', 'From', 'In-Reply-To', 'MIME-Version', 'Message-ID', 'References', 'Subject', 'To'].toSorted(),
+      [
+        'Content-Type',
+        'Date',
+        'From',
+        'In-Reply-To',
+        'MIME-Version',
+        'Message-ID',
+        'References',
+        'Subject',
+        'To',
+      ].toSorted(),
     )
   })
 
@@ -99,7 +138,8 @@ describe('outgoing copies', () => {
   })
 
   it('plaintext that only calls itself encrypted is encrypted', async () => {
-    const fake = 'From: alice@a.example\r\nTo: a@spy.example\r\nMIME-Version: 1.0\r\nContent-Type: multipart/encrypted; protocol="application/pgp-encrypted"; boundary="x"\r\n\r\nnot at all hidden\r\n'
+    const fake =
+      'From: alice@a.example\r\nTo: a@spy.example\r\nMIME-Version: 1.0\r\nContent-Type: multipart/encrypted; protocol="application/pgp-encrypted"; boundary="x"\r\n\r\nnot at all hidden\r\n'
     await world.send(fake, ['a@spy.example'])
     const [delivery] = await world.c.waitFor(1)
     assert.ok(isCiphertext(delivery!))
@@ -107,11 +147,15 @@ describe('outgoing copies', () => {
   })
 
   it('a signed message is encrypted whole, so that its signature holds', async () => {
-    const signed = 'From: alice@a.example\r\nTo: bob@b.example\r\nMIME-Version: 1.0\r\nContent-Type: multipart/signed; protocol="application/pgp-signature"; boundary="x"\r\n\r\n--x\r\n\r\nhi\r\n--x\r\nContent-Type: application/pgp-signature\r\n\r\nsig\r\n--x--\r\n'
+    const signed =
+      'From: alice@a.example\r\nTo: bob@b.example\r\nMIME-Version: 1.0\r\nContent-Type: multipart/signed; protocol="application/pgp-signature"; boundary="x"\r\n\r\n--x\r\n\r\nhi\r\n--x\r\nContent-Type: application/pgp-signature\r\n\r\nsig\r\n--x--\r\n'
     await world.send(signed)
     const [delivery] = await world.inboxB.waitFor(1)
     assert.ok(text(delivery!).endsWith(signed))
-    assert.match(text(delivery!), /^Hisho-Decrypted: ibe-bf; n=1; identity="bob@b\.example#\d{4}-\d\d"; integrity=ok/m)
+    assert.match(
+      text(delivery!),
+      /^Hisho-Decrypted: ibe-bf; n=1; identity="bob@b\.example#\d{4}-\d\d"; integrity=ok/m,
+    )
   })
 })
 
@@ -128,7 +172,19 @@ async function sealed(world: World, message: string, to: readonly string[]): Pro
 
 for (const [name, options] of [
   ['smtp_forward', {}],
-  ['lmtp', { lmtpB: true, pluginsB: ['auth/flat_file', 'rcpt_to.in_host_list', 'hisho/decrypt', 'hisho/encrypt', 'queue/lmtp'] }],
+  [
+    'lmtp',
+    {
+      lmtpB: true,
+      pluginsB: [
+        'auth/flat_file',
+        'rcpt_to.in_host_list',
+        'hisho/decrypt',
+        'hisho/encrypt',
+        'queue/lmtp',
+      ],
+    },
+  ],
 ] as const) {
   describe(`recipient binding on arrival, with ${name}`, () => {
     let world: World
@@ -143,18 +199,39 @@ for (const [name, options] of [
       await world.a.kill()
       const { startHaraka } = await import('../support/haraka.ts')
       const { siteEnvironment } = await import('../support/site.ts')
-      const again = await startHaraka({ directory: world.a.directory, port: world.a.port, files: {}, environment: siteEnvironment(world.keysA) })
-      world = { ...world, a: again, close: async () => {
-        await Promise.all([again.stop(), world.b.stop()])
-        await Promise.all([world.inboxA.close(), world.inboxB.close(), world.c.close(), world.dns.close()])
-      } }
-      ciphertext = await sealed(world, letter('for alice only', { To: 'alice@b.example' }), ['alice@b.example'])
+      const again = await startHaraka({
+        directory: world.a.directory,
+        port: world.a.port,
+        files: {},
+        environment: siteEnvironment(world.keysA),
+      })
+      world = {
+        ...world,
+        a: again,
+        close: async () => {
+          await Promise.all([again.stop(), world.b.stop()])
+          await Promise.all([
+            world.inboxA.close(),
+            world.inboxB.close(),
+            world.c.close(),
+            world.dns.close(),
+          ])
+        },
+      }
+      ciphertext = await sealed(world, letter('for alice only', { To: 'alice@b.example' }), [
+        'alice@b.example',
+      ])
     })
     after(() => world?.close())
     beforeEach(() => world.inboxB.clear())
 
     const deliver = (to: readonly string[], message = ciphertext) =>
-      submit({ port: world.b.port, from: 'someone@c.example', to, message: Buffer.from(message, 'latin1') })
+      submit({
+        port: world.b.port,
+        from: 'someone@c.example',
+        to,
+        message: Buffer.from(message, 'latin1'),
+      })
 
     it('alice reads what was sealed for alice', async () => {
       assert.equal((await deliver(['alice@b.example'])).code, 250)
@@ -183,13 +260,22 @@ for (const [name, options] of [
       const forged = `Hisho-Decrypted: ibe-bf; n=9; signature=good\r\nIbemail-Decrypted: true\r\nHISHO-Decrypted : x\r\nAuthentication-Results: mx.b.example; spf=pass\r\nReply-To: evil@x.example\r\n${ciphertext}`
       await deliver(['mallory@b.example', 'alice@b.example'], forged)
       for (const delivery of await world.inboxB.waitFor(2)) {
-        assert.doesNotMatch(text(delivery), /signature=good|n=9|^Authentication-Results: mx\.b\.example; spf=pass/im)
-        assert.equal(text(delivery).match(/^hisho-decrypted/gim)?.length ?? 0, delivery.to[0] === 'alice@b.example' ? 1 : 0)
+        assert.doesNotMatch(
+          text(delivery),
+          /signature=good|n=9|^Authentication-Results: mx\.b\.example; spf=pass/im,
+        )
+        assert.equal(
+          text(delivery).match(/^hisho-decrypted/gim)?.length ?? 0,
+          delivery.to[0] === 'alice@b.example' ? 1 : 0,
+        )
       }
     })
 
     it('forged marks on mail in clear do not survive', async () => {
-      await deliver(['alice@b.example'], `Hisho-Decrypted: good\r\nIBEMAIL-decrypted:\r\n true\r\n${letter('clear')}`)
+      await deliver(
+        ['alice@b.example'],
+        `Hisho-Decrypted: good\r\nIBEMAIL-decrypted:\r\n true\r\n${letter('clear')}`,
+      )
       const [delivery] = await world.inboxB.waitFor(1)
       assert.doesNotMatch(text(delivery!), /hisho-decrypted|ibemail-decrypted/i)
       assert.match(text(delivery!), /here is clear/)
@@ -214,7 +300,8 @@ for (const [name, options] of [
 
     it('any damage: delivered as it came, with a line in the log', async () => {
       const at = ciphertext.lastIndexOf('\r\n\r\n--') - 10
-      const damaged = ciphertext.slice(0, at) + (ciphertext[at] === 'A' ? 'B' : 'A') + ciphertext.slice(at + 1)
+      const damaged =
+        ciphertext.slice(0, at) + (ciphertext[at] === 'A' ? 'B' : 'A') + ciphertext.slice(at + 1)
       assert.equal((await deliver(['alice@b.example'], damaged)).code, 250)
       const [delivery] = await world.inboxB.waitFor(1)
       assert.ok(isCiphertext(delivery!))

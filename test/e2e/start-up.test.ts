@@ -19,20 +19,61 @@ describe('a Haraka with hisho', () => {
   const start = (plugins: readonly string[] | undefined, files: Files) =>
     startHaraka({
       environment: siteEnvironment(keys),
-      files: siteFiles({ domain: 'a.example', keys, dnsPort: dns.port, mailbox: 1, routes: {}, ...(plugins ? { plugins } : {}), files }),
+      files: siteFiles({
+        domain: 'a.example',
+        keys,
+        dnsPort: dns.port,
+        mailbox: 1,
+        routes: {},
+        ...(plugins ? { plugins } : {}),
+        files,
+      }),
     })
 
   const refusals: [string, readonly string[] | undefined, Files, RegExp][] = [
-    ['lines of legal length would be broken', undefined, { 'config/connection.ini': '[message]\n[uuid]\n[max]\ndata_line_length=992\n' }, /data_line_length=992 breaks lines of legal length/],
-    ['dkim stands behind decrypt', ['hisho/decrypt', 'dkim', 'queue/smtp_forward'], {}, /dkim must stand before hisho\/decrypt/],
-    ['a scanner stands before decrypt', ['attachment', 'hisho/decrypt', 'queue/smtp_forward'], {}, /attachment must stand after hisho\/decrypt/],
-    ['the table has an error', undefined, { 'config/hisho.yaml': 'local: [a.example]\ndomains:\n  c.example: { encrypt: maybe }\n' }, /hisho\.yaml:3:\d+: domains\.c\.example\.encrypt: must be one of/],
-    ['there is no table', undefined, { 'config/hisho.ini': '[main]\ntable=missing.yaml\n' }, /missing\.yaml: cannot be read/],
-    ['an ini has a bad value', undefined, { 'config/hisho.ini': '[dns]\ntimeout_ms=soon\n' }, /hisho\.ini \[dns\] timeout_ms: must be a whole number/],
+    [
+      'lines of legal length would be broken',
+      undefined,
+      { 'config/connection.ini': '[message]\n[uuid]\n[max]\ndata_line_length=992\n' },
+      /data_line_length=992 breaks lines of legal length/,
+    ],
+    [
+      'dkim stands behind decrypt',
+      ['hisho/decrypt', 'dkim', 'queue/smtp_forward'],
+      {},
+      /dkim must stand before hisho\/decrypt/,
+    ],
+    [
+      'a scanner stands before decrypt',
+      ['attachment', 'hisho/decrypt', 'queue/smtp_forward'],
+      {},
+      /attachment must stand after hisho\/decrypt/,
+    ],
+    [
+      'the table has an error',
+      undefined,
+      { 'config/hisho.yaml': 'local: [a.example]\ndomains:\n  c.example: { encrypt: maybe }\n' },
+      /hisho\.yaml:3:\d+: domains\.c\.example\.encrypt: must be one of/,
+    ],
+    [
+      'there is no table',
+      undefined,
+      { 'config/hisho.ini': '[main]\ntable=missing.yaml\n' },
+      /missing\.yaml: cannot be read/,
+    ],
+    [
+      'an ini has a bad value',
+      undefined,
+      { 'config/hisho.ini': '[dns]\ntimeout_ms=soon\n' },
+      /hisho\.ini \[dns\] timeout_ms: must be a whole number/,
+    ],
     [
       'a plugin could take mail before the gate',
       ['thief', 'hisho/encrypt', 'queue/smtp_forward'],
-      { 'plugins/thief.js': "exports.register = function () { this.register_hook('queue_outbound', 'take', -60) }\nexports.take = (next) => next(OK)\n" },
+      {
+        'plugins/thief.js':
+          "exports.register = function () { this.register_hook('queue_outbound', 'take', -60) }\nexports.take = (next) => next(OK)\n",
+      },
       /thief comes before hisho\/encrypt_gate on queue_outbound/,
     ],
   ]
@@ -57,7 +98,9 @@ describe('a Haraka with hisho', () => {
       const file = join(haraka.directory, 'config', 'hisho.encrypt.ini')
       assert.match(readFileSync(file, 'utf8'), /true/)
       writeFileSync(file, '[main]\nenabled=perhaps\n')
-      await haraka.waitForLog(/hisho\.encrypt\.ini refused, the last good values stay: .*\[main\] enabled: must be true or false/)
+      await haraka.waitForLog(
+        /hisho\.encrypt\.ini refused, the last good values stay: .*\[main\] enabled: must be true or false/,
+      )
       writeFileSync(file, '[main]\nenabled=false\n')
       await haraka.waitForLog(/hisho\.encrypt\.ini read again/)
     } finally {

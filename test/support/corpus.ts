@@ -20,7 +20,9 @@ export interface CorpusMessage {
 }
 
 export function readCorpus(): CorpusMessage[] {
-  const index = JSON.parse(readFileSync(join(FOLDER, 'index.json'), 'utf8')) as { files: { file: string }[] }
+  const index = JSON.parse(readFileSync(join(FOLDER, 'index.json'), 'utf8')) as {
+    files: { file: string }[]
+  }
   return index.files.map(({ file }) => {
     const text = readFileSync(join(FOLDER, file)).toString('latin1')
     return { file, bytes: Buffer.from(text.replaceAll(/\r?\n/g, '\r\n'), 'latin1') }

@@ -2,10 +2,17 @@
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
-/** For `skip`: false when the program is there, else what to install. In CI a missing peer is a failure. */
-export function peer(name: string, debianPackage: string): string | false {
-  const folders = (process.env['PATH'] ?? '').split(delimiter)
-  if (folders.some((folder) => isExecutable(join(folder, name)))) return false
+/**
+ * For `skip`: false when the program is there, else what to install. In CI a missing peer is a failure. `folders` are
+ * looked in beside PATH, which for a normal user lacks those of servers.
+ */
+export function peer(
+  name: string,
+  debianPackage: string,
+  folders: readonly string[] = [],
+): string | false {
+  const all = [...(process.env['PATH'] ?? '').split(delimiter), ...folders]
+  if (all.some((folder) => isExecutable(join(folder, name)))) return false
   const message = `needs ${name}: apt install ${debianPackage}`
   if (process.env['CI'] === 'true') throw new Error(message)
   return message

@@ -42,9 +42,14 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     '_ibemailkey.b.example': { TXT: [keysB.record], ttl: 300 },
     ...options.zone,
   })
-  const [inboxA, inboxB, c] = await Promise.all([startSink({ host }), startSink({ host, lmtp: lmtpB }),
+  const [inboxA, inboxB, c] = await Promise.all([
+    startSink({ host }),
+    startSink({ host, lmtp: lmtpB }),
     // The server of c.example knows everybody but `nobody`.
-    startSink({ host, refuse: (recipient) => (recipient.startsWith('nobody@') ? '550 no such user' : undefined) }),
+    startSink({
+      host,
+      refuse: (recipient) => (recipient.startsWith('nobody@') ? '550 no such user' : undefined),
+    }),
   ])
   const [portA, portB] = await Promise.all([freePort(host), freePort(host)])
   const common = { host, dnsPort: dns.port }
@@ -79,7 +84,10 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
         mailbox: inboxB.port,
         routes: { 'a.example': portA, 'c.example': c.port },
         ...(options.pluginsB ? { plugins: options.pluginsB } : {}),
-        files: { ...(lmtpB ? { 'config/lmtp.ini': `host=${host}\nport=${inboxB.port}\n` } : {}), ...options.filesB },
+        files: {
+          ...(lmtpB ? { 'config/lmtp.ini': `host=${host}\nport=${inboxB.port}\n` } : {}),
+          ...options.filesB,
+        },
       }),
     }),
   ])
