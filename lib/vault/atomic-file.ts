@@ -1,4 +1,5 @@
 // A file that is replaced as a whole or not at all, and that stays its owner's.
+import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
 import { open, realpath, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
@@ -13,7 +14,8 @@ export async function writeAtomically(
   { mode, keepMode = false }: { readonly mode: number; readonly keepMode?: boolean },
 ): Promise<void> {
   const file = await realpath(path).catch(() => path) // a link stays a link
-  const temporary = `${file}.${process.pid}.tmp`
+  // A name of its own: two writers must not remove each other's file.
+  const temporary = `${file}.${randomBytes(6).toString('hex')}.tmp`
   try {
     const handle = await open(
       temporary,

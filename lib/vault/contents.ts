@@ -64,11 +64,15 @@ function parseEntry(
   if (entry['scheme'] !== 'bf') throw yaml.errorAt([...path, 'scheme'], 'must be bf')
   const period = PERIODS.find((known) => known === entry['period'])
   if (!period) throw yaml.errorAt([...path, 'period'], `must be one of ${PERIODS.join(', ')}`)
-  const key = Buffer.from(text('master_key'), 'base64')
-  if (key.length !== 32) throw yaml.errorAt([...path, 'master_key'], 'must be base64 of 32 bytes')
-  if (Buffer.from(text('public_key'), 'base64').length !== 96) {
-    throw yaml.errorAt([...path, 'public_key'], 'must be base64 of 96 bytes')
+  const base64 = (key: string, size: number): Buffer => {
+    const bytes = Buffer.from(text(key), 'base64')
+    // Node skips what is not base64.
+    if (bytes.length !== size || bytes.toString('base64') !== text(key))
+      throw yaml.errorAt([...path, key], `must be base64 of ${size} bytes`)
+    return bytes
   }
+  const key = base64('master_key', 32)
+  base64('public_key', 96)
   return {
     scheme: 'bf',
     n,

@@ -1,6 +1,7 @@
 // The vault as the gateway uses it: opened once, in the background, read again when the file changes.
 import { stat } from 'node:fs/promises'
 import type { Clock } from '../clock.ts'
+import { TempError } from '../errors.ts'
 import type { VaultContents } from './contents.ts'
 import { readPassphrase, type PassphraseSources } from './passphrase.ts'
 import { readVault } from './vault.ts'
@@ -52,7 +53,14 @@ export function createKeyRing({ file, sources, clock, log }: KeyRingOptions): Ke
           `vault locked: ${error instanceof Error ? error.message : 'unknown cause'}${kept}`,
         )
       }
-      failed = { error, version }
+      // Whatever is wrong with our own vault is no reason to give up a message (docs/formats.md section 7).
+      failed = {
+        error:
+          error instanceof TempError
+            ? error
+            : new TempError('vault/locked', 'the vault cannot be used', { cause: error }),
+        version,
+      }
     }
   }
 
