@@ -112,20 +112,18 @@ describe('outgoing copies', () => {
     const [delivery] = await world.c.waitFor(1)
     const header = text(delivery!).slice(0, text(delivery!).indexOf('\r\n\r\n'))
     const names = [...header.matchAll(/^([A-Za-z-]+):/gm)].map((match) => match[1])
-    assert.deepEqual(
-      names.filter((name) => name !== 'Received').toSorted(),
-      [
-        'Content-Type',
-        'Date',
-        'From',
-        'In-Reply-To',
-        'MIME-Version',
-        'Message-ID',
-        'References',
-        'Subject',
-        'To',
-      ].toSorted(),
-    )
+    const expected = [
+      'Content-Type',
+      'Date',
+      'From',
+      'In-Reply-To',
+      'MIME-Version',
+      'Message-ID',
+      'References',
+      'Subject',
+      'To',
+    ]
+    assert.deepEqual(new Set(names.filter((name) => name !== 'Received')), new Set(expected))
   })
 
   it('mail that is ciphertext already is not encrypted twice', async () => {

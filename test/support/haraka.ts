@@ -121,9 +121,7 @@ export async function startHaraka(options: HarakaOptions): Promise<Haraka> {
   }
   child.stdout.on('data', read)
   child.stderr.on('data', read)
-  const exited = once(child, 'exit').then(() => {
-    for (const check of waiting) check()
-  })
+  const exited = once(child, 'exit')
   const end = async (signal: NodeJS.Signals): Promise<void> => {
     if (child.exitCode === null && child.signalCode === null) child.kill(signal)
     await exited

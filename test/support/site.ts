@@ -28,7 +28,7 @@ export interface SiteKeys {
 /** A master key for a domain, its record, and the vault that holds it. */
 export async function makeSite(
   domain: string,
-  { n = 1, period = 'month' as Period } = {},
+  { n = 1, period = 'month' }: { n?: number; period?: Period } = {},
 ): Promise<SiteKeys> {
   const pool = createIbePool({ size: 1, queueLimit: 10 })
   const ibe = createIbe({ pool, clock: systemClock })
