@@ -63,46 +63,33 @@ function insideProblems(plugin: Plugin): string[] {
 
 /** Once all plugins are there: the gates stand where nothing can pass them. Problems in words. */
 export function hookProblems(hooks: PluginsModule['registered_hooks']): string[] {
-  const problems: string[] = []
-  for (const hook of ['queue', 'queue_outbound']) {
-    const entries = hooks[hook] ?? []
-    problems.push(...firstProblem(hook, entries, 'hisho/decrypt', 'hisho/decrypt_gate'))
-    problems.push(...behindProblem(hook, entries))
-  }
-  problems.push(
-    ...firstProblem(
-      'get_mx',
-      hooks['get_mx'] ?? [],
-      'hisho/encrypt',
-      'hisho/encrypt_gate',
-      HIGHEST_OF_ALL,
-    ),
-  )
-  return problems
+  const isLoaded = (plugin: string): boolean =>
+    Object.values(hooks).some((entries) => entries?.some((entry) => entry.plugin === plugin))
+  const queues = ['queue', 'queue_outbound']
+  return [
+    ...(isLoaded('hisho/decrypt')
+      ? queues.flatMap((hook) => firstProblem(hook, hooks[hook] ?? [], 'hisho/decrypt_gate'))
+      : []),
+    ...queues.flatMap((hook) => behindProblem(hook, hooks[hook] ?? [])),
+    ...(isLoaded('hisho/encrypt')
+      ? firstProblem('get_mx', hooks['get_mx'] ?? [], 'hisho/encrypt_gate')
+      : []),
+  ]
 }
-
-const HIGHEST_OF_ALL = -100
 
 const isHisho = (entry: HookEntry): boolean => entry.plugin.startsWith('hisho/')
 
 /** Nothing foreign may answer a hook before our gate does. */
-function firstProblem(
-  hook: string,
-  entries: readonly HookEntry[],
-  wanted: string,
-  gate: string,
-  priority?: number,
-): string[] {
-  if (!entries.some((entry) => entry.plugin.startsWith(wanted))) return []
+function firstProblem(hook: string, entries: readonly HookEntry[], gate: string): string[] {
   const at = entries.findIndex((entry) => entry.plugin === gate)
   if (at === -1) return [`${gate} is missing on ${hook}`]
   const before = entries.slice(0, at).filter((entry) => !isHisho(entry))
   const names = before.map((entry) => entry.plugin).join(', ')
-  if (before.length > 0)
-    return [
-      `${names} comes before ${gate} on ${hook}: its priority must be higher than ${priority ?? entries[at]?.priority}`,
-    ]
-  return []
+  return before.length === 0
+    ? []
+    : [
+        `${names} comes before ${gate} on ${hook}: its priority must be higher than ${entries[at]?.priority}`,
+      ]
 }
 
 function behindProblem(hook: string, entries: readonly HookEntry[]): string[] {

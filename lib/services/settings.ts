@@ -120,7 +120,8 @@ function redisTarget(read: Reader): RedisTarget | undefined {
 function nodes(read: Reader, key: string): RedisNode[] {
   return read.list('redis', key).map((text) => {
     const match = /^\[?([^\]]+?)\]?:(\d{1,5})$/.exec(text)
-    if (!match) throw read.error('redis', key, 'must be host:port, separated by commas')
+    if (!match || Number(match[2]) > 65_535 || Number(match[2]) === 0)
+      throw read.error('redis', key, 'must be host:port, separated by commas')
     return { host: match[1]!, port: Number(match[2]) }
   })
 }

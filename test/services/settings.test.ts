@@ -1,0 +1,242 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import { PermError } from '../../lib/errors.ts'
+import {
+  parseDecryptSettings,
+  parseEncryptSettings,
+  parseSharedSettings,
+  type Ini,
+} from '../../lib/services/settings.ts'
+
+interface Loader {
+  module_config(directory: string): { get(name: string, type?: string): unknown }
+}
+
+// As Haraka reads them, from the files that we ship.
+const root = join(__dirname, '..', '..', '..')
+const shipped = (require('haraka-config') as Loader).module_config(root)
+const ini = (name: string): Ini => shipped.get(name, 'ini') as Ini
+const DEFAULTS = ini('hisho.ini')
+
+function shared(changes: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {}) {
+  const merged = Object.fromEntries(
+    [...new Set([...Object.keys(DEFAULTS), ...Object.keys(changes)])].map((name) => [
+      name,
+      { ...DEFAULTS[name], ...changes[name] },
+    ]),
+  )
+  return parseSharedSettings(merged, '/etc/haraka/config')
+}
+
+describe('the settings that all plugins share', () => {
+  it('are good as they are shipped', () => {
+    const settings = shared()
+    assert.equal(settings.tableFile, '/etc/haraka/config/hisho.yaml')
+    assert.equal(settings.vaultFile, '/etc/haraka/config/hisho.vault.age')
+    assert.equal(settings.passphraseFile, '')
+    assert.ok(settings.workers >= 1 && settings.workers <= 4)
+    assert.equal(settings.workerQueue, 1000)
+    assert.deepEqual(settings.ttl, { floorSeconds: 60, ceilingSeconds: 86_400 })
+    assert.equal(settings.dns.timeoutMs, 2000)
+    assert.equal(settings.dns.tries, 2)
+    assert.ok(settings.dns.servers.length > 0)
+    assert.equal(settings.redis, undefined)
+  })
+
+  it('an absolute path stays, a relative one is below the configuration', () => {
+    const settings = shared({
+      main: { vault: '/var/lib/v', table: 'tables/t.yaml', passphrase_file: 'p' },
+    })
+    assert.equal(settings.vaultFile, '/var/lib/v')
+    assert.equal(settings.tableFile, '/etc/haraka/config/tables/t.yaml')
+    assert.equal(settings.passphraseFile, '/etc/haraka/config/p')
+  })
+
+  it('workers and servers are taken as they stand', () => {
+    const settings = shared({
+      main: { workers: 7 },
+      dns: { servers: '192.0.2.1, [2001:db8::1]:5353', trusted: '2001:db8::1' },
+    })
+    assert.equal(settings.workers, 7)
+    assert.deepEqual(
+      settings.dns.servers.map(({ address, port, trusted }) => [address, port, trusted]),
+      [
+        ['192.0.2.1', 53, false],
+        ['2001:db8::1', 5353, true],
+      ],
+    )
+  })
+
+  const bad: readonly [section: string, key: string, values: readonly unknown[]][] = [
+    ['main', 'workers', ['many', -1, 1.5, '', undefined, null, {}, true]],
+    ['main', 'worker_queue', [0, 'x']],
+    ['dns', 'timeout_ms', [0, '2s']],
+    ['dns', 'tries', [0, 'x']],
+    ['dns', 'servers', ['not an address', '192.0.2.1:0', '192.0.2.1:99999']],
+    ['dns', 'trusted', ['x']],
+    ['parameters', 'ttl_floor', ['x', -1]],
+    ['parameters', 'ttl_ceiling', [0, 'x']],
+  ]
+  for (const [section, key, values] of bad) {
+    for (const value of values) {
+      it(`a bad value names file, section and key: [${section}] ${key}=${JSON.stringify(value)}`, () =>
+        refused(() => shared({ [section]: { [key]: value } }), section, key))
+    }
+  }
+
+  it('a floor above the ceiling is refused', () =>
+    refused(
+      () => shared({ parameters: { ttl_floor: 10, ttl_ceiling: 9 } }),
+      'parameters',
+      'ttl_floor',
+    ))
+
+  it('a section that is missing is refused by its first key', () =>
+    refused(() => parseSharedSettings({}, '/'), 'main', 'workers'))
+})
+
+function refused(work: () => unknown, section: string, key: string, file = 'hisho.ini'): void {
+  assert.throws(work, (error: unknown) => {
+    assert.ok(error instanceof PermError, String(error))
+    assert.ok(error.message.startsWith(`${file} [${section}] ${key}`), error.message)
+    return true
+  })
+}
+
+describe('the settings of Redis', () => {
+  const redis = (changes: Record<string, unknown>) => shared({ redis: changes }).redis
+  const common = { keyPrefix: 'hisho:', timeoutMs: 500 }
+
+  for (const [title, changes, expected] of [
+    [
+      'one server',
+      { url: 'redis://127.0.0.1:6379/0' },
+      { ...common, target: { kind: 'single', url: 'redis://127.0.0.1:6379/0' } },
+    ],
+    [
+      'one server by TLS',
+      { url: 'rediss://r.example', timeout_ms: 9, key_prefix: '' },
+      { keyPrefix: '', timeoutMs: 9, target: { kind: 'single', url: 'rediss://r.example' } },
+    ],
+    [
+      'a user',
+      { url: 'redis://r', username: 'u', password: 'p' },
+      { ...common, target: { kind: 'single', url: 'redis://r' }, username: 'u', password: 'p' },
+    ],
+    [
+      'Sentinel',
+      {
+        sentinels: 's1:26379, [2001:db8::1]:26380',
+        sentinel_name: 'mymaster',
+        database: 3,
+        tls: true,
+        url: 'ignored',
+      },
+      {
+        ...common,
+        target: {
+          kind: 'sentinel',
+          name: 'mymaster',
+          sentinels: [
+            { host: 's1', port: 26_379 },
+            { host: '2001:db8::1', port: 26_380 },
+          ],
+          database: 3,
+          tls: true,
+        },
+      },
+    ],
+    [
+      'a Cluster',
+      { cluster: 'c1:7000,c2:7001' },
+      {
+        ...common,
+        target: {
+          kind: 'cluster',
+          nodes: [
+            { host: 'c1', port: 7000 },
+            { host: 'c2', port: 7001 },
+          ],
+          tls: false,
+        },
+      },
+    ],
+  ] as const) {
+    it(title, () => assert.deepEqual(redis(changes), expected))
+  }
+
+  it('authorities are read from their file', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'hisho-ca-'))
+    try {
+      writeFileSync(join(folder, 'ca.pem'), 'PEM')
+      assert.equal(redis({ url: 'rediss://r', ca_file: join(folder, 'ca.pem') })?.ca, 'PEM')
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  })
+
+  for (const [key, changes] of [
+    ['url', { url: 'http://r' }],
+    ['url', { url: 'redis://' }],
+    ['ca_file', { url: 'rediss://r', ca_file: '/nowhere/ca.pem' }],
+    ['timeout_ms', { url: 'redis://r', timeout_ms: 'x' }],
+    ['sentinel_name', { sentinels: 's1:26379' }],
+    ['sentinels', { sentinels: 's1', sentinel_name: 'm' }],
+    ['sentinels', { sentinels: 's1:0', sentinel_name: 'm' }],
+    ['sentinels', { sentinels: 's1:65536', sentinel_name: 'm' }],
+    ['database', { sentinels: 's1:1', sentinel_name: 'm', database: 'x' }],
+    ['cluster', { cluster: 'c1' }],
+    ['tls', { tls: 'maybe' }],
+  ] as const) {
+    it(`a bad value names its key and not a password: ${JSON.stringify(changes)}`, () =>
+      refused(() => redis(changes), 'redis', key))
+  }
+
+  it('no error says the URL, which may hold a password', () => {
+    assert.throws(
+      () => redis({ url: 'http://user:TOPSECRET@r' }),
+      (error: unknown) => error instanceof PermError && !error.message.includes('TOPSECRET'),
+    )
+  })
+})
+
+describe('the settings of one plugin', () => {
+  it('are good as they are shipped', () => {
+    assert.deepEqual(parseEncryptSettings(ini('hisho.encrypt.ini')), { enabled: true })
+    assert.deepEqual(parseDecryptSettings(ini('hisho.decrypt.ini')), {
+      enabled: true,
+      authservIds: [],
+    })
+  })
+
+  it('know the words for yes and no', () => {
+    for (const yes of [true, 'true', 'YES', 'on', 1, 'enabled'])
+      assert.equal(parseEncryptSettings({ main: { enabled: yes } }).enabled, true)
+    for (const no of [false, 'False', 'no', 'off', 0, 'disabled'])
+      assert.equal(parseEncryptSettings({ main: { enabled: no } }).enabled, false)
+    for (const neither of ['', 'ture', 2, undefined]) {
+      refused(
+        () => parseEncryptSettings({ main: { enabled: neither } }),
+        'main',
+        'enabled',
+        'hisho.encrypt.ini',
+      )
+      refused(
+        () => parseDecryptSettings({ main: { enabled: neither } }),
+        'main',
+        'enabled',
+        'hisho.decrypt.ini',
+      )
+    }
+  })
+
+  it('names of our hosts are compared in lower case', () => {
+    const settings = parseDecryptSettings({
+      main: { enabled: true, authserv_ids: ' MX1.b.example ,,mx2.B.example' },
+    })
+    assert.deepEqual(settings.authservIds, ['mx1.b.example', 'mx2.b.example'])
+  })
+})
