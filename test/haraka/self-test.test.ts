@@ -86,12 +86,15 @@ describe('the place of our gates among the hooks', () => {
     )
   })
   it('is good with decrypt alone, and with encrypt alone', () => {
+    const decrypt = entries('hisho/decrypt_gate', 'hisho/decrypt', 'x')
+    const encrypt = entries('hisho/encrypt', 'hisho/encrypt_gate', 'x')
+    assert.deepEqual(hookProblems({ queue: decrypt, queue_outbound: decrypt }), [])
     assert.deepEqual(
-      hookProblems({ queue: entries('hisho/decrypt_gate', 'hisho/decrypt', 'x') }),
-      [],
-    )
-    assert.deepEqual(
-      hookProblems({ queue: entries('x', 'y'), get_mx: entries('hisho/encrypt_gate', 'x') }),
+      hookProblems({
+        queue: encrypt,
+        queue_outbound: encrypt,
+        get_mx: entries('hisho/encrypt_gate', 'x'),
+      }),
       [],
     )
   })
@@ -126,7 +129,7 @@ describe('the place of our gates among the hooks', () => {
     [
       'get_mx',
       ['mx', 'hisho/encrypt_gate'],
-      /mx comes before hisho\/encrypt_gate on get_mx: its priority must be higher than -100/,
+      /mx comes before hisho\/encrypt_gate on get_mx: its priority must be higher than -69/,
     ],
   ] as const) {
     it(`is not good: ${hook} ${plugins.join(', ')}`, () => {
