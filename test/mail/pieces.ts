@@ -20,7 +20,7 @@ export function cut(bytes: Uint8Array, places: readonly number[]): Uint8Array[] 
 export const places = fc.array(fc.nat(), { maxLength: 12 })
 
 /** Text in which line ends, dots, colons and blanks are frequent. */
-export const roughText = fc
+const roughText = fc
   .array(
     fc.oneof(
       {
