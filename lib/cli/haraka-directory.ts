@@ -39,24 +39,39 @@ export function openHarakaDirectory(
   }
   const ours = module_config(packageRoot, path)
   const own = module_config(path)
-  // haraka-config watches what it has read, and would report our own writes on stdout.
-  const unwatched = (name: string, value: unknown): unknown => {
-    ours.stop_watching(name)
-    own.stop_watching(name)
-    return value
+  const read = (name: string, get: () => unknown): unknown => {
+    try {
+      return withoutConsole(get)
+    } finally {
+      // haraka-config watches what it has read, and would report our own writes.
+      ours.stop_watching(name)
+      own.stop_watching(name)
+    }
   }
   const list = (name: string): readonly string[] => {
-    const lines = unwatched(name, own.get(name, 'list'))
+    const lines = read(name, () => own.get(name, 'list'))
     return Array.isArray(lines) ? lines.map(String) : []
   }
-  const ini = (name: string): Ini => unwatched(name, ours.get(name, 'ini')) as Ini
+  const ini = (name: string): Ini => read(name, () => ours.get(name, 'ini')) as Ini
   return {
     path,
     config,
     ini,
-    ownIni: (name, booleans = []) => unwatched(name, own.get(name, { booleans })) as Ini,
+    ownIni: (name, booleans = []) => read(name, () => own.get(name, { booleans })) as Ini,
     list,
     value: (name) => (existsSync(join(config, name)) ? list(name)[0] : undefined),
     settings: () => parseSharedSettings(ini('hisho.ini'), config),
+  }
+}
+
+/** haraka-config prints lines that it does not understand: among a message on stdout, and perhaps with a password. */
+function withoutConsole<T>(get: () => T): T {
+  const { log, error } = console
+  console.log = () => {}
+  console.error = () => {}
+  try {
+    return get()
+  } finally {
+    Object.assign(console, { log, error })
   }
 }
