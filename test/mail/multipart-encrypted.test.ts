@@ -225,7 +225,7 @@ describe('an encrypted message on its way through other servers', () => {
     [/ends before its last delimiter/, /aGVs[^]*/, 'aGVs'],
   ]
   for (const [reason, from, to] of refused) {
-    it(`refused with ${reason}: ${String(from)} becomes ${JSON.stringify(to.slice(0, 40))}`, async () => {
+    it(`refused with ${reason}: ${JSON.stringify(String(from))} becomes ${JSON.stringify(to.slice(0, 40))}`, async () => {
       const text = GOOD.replace(from, to)
       assert.notEqual(text, GOOD)
       await assert.rejects(parse(text), (error: unknown) => {
@@ -250,7 +250,7 @@ describe('an encrypted message on its way through other servers', () => {
     ['multipart/encrypted', 'multipart/mixed'],
     ['Content-Type: multipart', 'Content-Type: multipart/encrypted\r\nContent-Type: multipart'],
   ] as const) {
-    it(`is not one of ours: ${from} becomes ${JSON.stringify(to)}`, async () => {
+    it(`is not one of ours: ${JSON.stringify(from)} becomes ${JSON.stringify(to)}`, async () => {
       const { fields } = await readMessage([bytesOf(GOOD.replace(from, to))])
       assert.equal(isEncryptedMessage(fields), false)
     })
