@@ -99,7 +99,7 @@ export async function readByImap({ port, user, password }: Account): Promise<Buf
     await lines.readLine()
     await command('a1', `LOGIN "${user}" "${password}"`)
     await command('a2', 'SELECT INBOX')
-    await command('a3', 'FETCH 1:* BODY.PEEK[]')
+    await command('a3', 'UID FETCH 1:* BODY.PEEK[]')
     await command('a4', 'LOGOUT')
     return messages
   } finally {

@@ -32,6 +32,11 @@ export interface WorldOptions {
   /** More domains whose mail server is that of c.example. */
   readonly plainDomains?: readonly string[]
   readonly environmentA?: Readonly<Record<string, string>>
+  /** Ways to other servers on the loopback, before those of the world. */
+  readonly routesA?: Readonly<Record<string, number>>
+  readonly routesB?: Readonly<Record<string, number>>
+  /** Ports from `freePort`, when others must know them before the gateways run. */
+  readonly ports?: { readonly a: number; readonly b: number }
 }
 
 export async function startWorld(options: WorldOptions = {}): Promise<World> {
@@ -51,7 +56,8 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       refuse: (recipient) => (recipient.startsWith('nobody@') ? '550 no such user' : undefined),
     }),
   ])
-  const [portA, portB] = await Promise.all([freePort(host), freePort(host)])
+  const portA = options.ports?.a ?? (await freePort(host))
+  const portB = options.ports?.b ?? (await freePort(host))
   const common = { host, dnsPort: dns.port }
   const [a, b] = await Promise.all([
     startHaraka({
@@ -67,6 +73,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
           'b.example': portB,
           'c.example': c.port,
           ...Object.fromEntries((options.plainDomains ?? []).map((domain) => [domain, c.port])),
+          ...options.routesA,
         },
         ...(options.tableA === undefined ? {} : { table: options.tableA }),
         ...(options.pluginsA ? { plugins: options.pluginsA } : {}),
@@ -82,7 +89,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
         domain: 'b.example',
         keys: keysB,
         mailbox: inboxB.port,
-        routes: { 'a.example': portA, 'c.example': c.port },
+        routes: { 'a.example': portA, 'c.example': c.port, ...options.routesB },
         ...(options.pluginsB ? { plugins: options.pluginsB } : {}),
         files: {
           ...(lmtpB ? { 'config/lmtp.ini': `host=${host}\nport=${inboxB.port}\n` } : {}),
