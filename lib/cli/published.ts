@@ -55,7 +55,7 @@ export function judge(records: readonly PublishedRecord[], clock: Clock): Verdic
   return reasons.length > 0 ? { status: 'broken', reasons } : { status: 'none' }
 }
 
-export function parametersOf(records: readonly PublishedRecord[]): AnyParameters[] {
+function parametersOf(records: readonly PublishedRecord[]): AnyParameters[] {
   return records.flatMap((record) => (record.kind === 'parameters' ? [record.parameters] : []))
 }
 
