@@ -25,7 +25,8 @@ export interface WorldOptions {
   readonly zone?: Zone
   readonly tableA?: string
   readonly filesA?: Files
-  readonly filesB?: Files
+  /** What needs the port of the DNS server is told it. */
+  readonly filesB?: Files | ((dnsPort: number) => Files)
   readonly pluginsA?: readonly string[]
   readonly pluginsB?: readonly string[]
   readonly lmtpB?: boolean
@@ -58,6 +59,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   ])
   const portA = options.ports?.a ?? (await freePort(host))
   const portB = options.ports?.b ?? (await freePort(host))
+  const filesB = typeof options.filesB === 'function' ? options.filesB(dns.port) : options.filesB
   const common = { host, dnsPort: dns.port }
   const [a, b] = await Promise.all([
     startHaraka({
@@ -93,7 +95,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
         ...(options.pluginsB ? { plugins: options.pluginsB } : {}),
         files: {
           ...(lmtpB ? { 'config/lmtp.ini': `host=${host}\nport=${inboxB.port}\n` } : {}),
-          ...options.filesB,
+          ...filesB,
         },
       }),
     }),
