@@ -103,11 +103,16 @@ export function siteFiles(options: SiteOptions): Files {
     'config/host_list': `${domain}\n`,
     'config/auth_flat_file.ini': `[core]\nmethods=PLAIN\nconstrain_sender=false\n[users]\n${USER}=${PASSWORD}\n`,
     'config/smtp_forward.ini': `host=${host}\nport=${mailbox}\nenable_outbound=false\n${routeIni.join('\n')}\n`,
-    'config/hisho.ini': `[main]\nworkers=1\n[dns]\nservers=127.0.0.1:${dnsPort}\ntimeout_ms=500\ntries=1\n[parameters]\nttl_floor=0\n`,
+    'config/hisho.ini': hishoIni(dnsPort),
     'config/hisho.yaml': `local: [${domain}]\ndomains:\n${table}\n`,
     ...keys.files,
     ...files,
   }
+}
+
+/** Short waits, one thread; `more` are sections of their own. */
+export function hishoIni(dnsPort: number, more = ''): string {
+  return `[main]\nworkers=1\n[dns]\nservers=127.0.0.1:${dnsPort}\ntimeout_ms=500\ntries=1\n[parameters]\nttl_floor=0\n${more}`
 }
 
 export function siteEnvironment(keys: SiteKeys): Record<string, string> {

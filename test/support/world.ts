@@ -20,13 +20,15 @@ export interface World {
   close(): Promise<void>
 }
 
+/** What needs the port of the DNS server is told it. */
+export type FilesFor = Files | ((dnsPort: number) => Files)
+
 export interface WorldOptions {
   readonly host?: string
   readonly zone?: Zone
   readonly tableA?: string
-  readonly filesA?: Files
-  /** What needs the port of the DNS server is told it. */
-  readonly filesB?: Files | ((dnsPort: number) => Files)
+  readonly filesA?: FilesFor
+  readonly filesB?: FilesFor
   readonly pluginsA?: readonly string[]
   readonly pluginsB?: readonly string[]
   readonly lmtpB?: boolean
@@ -59,7 +61,8 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   ])
   const portA = options.ports?.a ?? (await freePort(host))
   const portB = options.ports?.b ?? (await freePort(host))
-  const filesB = typeof options.filesB === 'function' ? options.filesB(dns.port) : options.filesB
+  const filesFor = (files: FilesFor = {}): Files =>
+    typeof files === 'function' ? files(dns.port) : files
   const common = { host, dnsPort: dns.port }
   const [a, b] = await Promise.all([
     startHaraka({
@@ -79,7 +82,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
         },
         ...(options.tableA === undefined ? {} : { table: options.tableA }),
         ...(options.pluginsA ? { plugins: options.pluginsA } : {}),
-        files: options.filesA ?? {},
+        files: filesFor(options.filesA),
       }),
     }),
     startHaraka({
@@ -95,7 +98,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
         ...(options.pluginsB ? { plugins: options.pluginsB } : {}),
         files: {
           ...(lmtpB ? { 'config/lmtp.ini': `host=${host}\nport=${inboxB.port}\n` } : {}),
-          ...filesB,
+          ...filesFor(options.filesB),
         },
       }),
     }),
