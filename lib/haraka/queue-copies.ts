@@ -74,11 +74,19 @@ async function stageCopy(
     copyNotes(like.notes, transaction.notes, copy.notes)
     // send_trans_email finds process_delivery through `this`: ours writes the file and leaves it unseen.
     const staging = Object.create(options.outbound) as Outbound
-    staging.process_delivery = (_okPaths, todo) => stageFile(todo, staged, options)
+    let failure: unknown
+    staging.process_delivery = (_okPaths, todo) =>
+      stageFile(todo, staged, options).catch((error: unknown) => {
+        failure = error // what reaches the callback below is its text, without the cause
+        throw error
+      })
     await new Promise<void>((resolve, reject) => {
       options.outbound.send_trans_email.call(staging, transaction, (code, message) => {
         if (code === OK) resolve()
-        else reject(new TempError('haraka/queue', `the copy was not queued: ${String(message)}`))
+        else {
+          const text = `the copy was not queued: ${String(message)}`
+          reject(failure ?? new TempError('haraka/queue', text))
+        }
       })
     })
   } finally {
