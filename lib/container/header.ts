@@ -1,5 +1,6 @@
 // The textual header of an age file: c2sp.org/age, "Header".
-import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto'
+import { createHmac, timingSafeEqual } from 'node:crypto'
+import { hkdfSha256 } from '../crypto/hkdf.ts'
 import type { ByteReader } from './byte-reader.ts'
 import { ContainerError } from './container-error.ts'
 import { decodeBase64, encodeBase64, formatStanza, parseStanza, type Stanza } from './stanza.ts'
@@ -65,7 +66,7 @@ export function checkMac(header: Header, fileKey: Uint8Array): void {
 }
 
 function headerMac(fileKey: Uint8Array, covered: Uint8Array): Uint8Array {
-  const key = new Uint8Array(hkdfSync('sha256', fileKey, '', 'header', MAC_BYTES))
+  const key = hkdfSha256(fileKey, new Uint8Array(0), new TextEncoder().encode('header'), MAC_BYTES)
   return createHmac('sha256', key).update(covered).digest()
 }
 

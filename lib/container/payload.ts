@@ -1,17 +1,19 @@
 // The payload of an age file: STREAM with ChaCha20-Poly1305 over 64 KiB chunks. c2sp.org/age, "Payload".
-import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto'
+import { createCipheriv, createDecipheriv } from 'node:crypto'
+import { hkdfSha256 } from '../crypto/hkdf.ts'
 import type { ByteReader } from './byte-reader.ts'
 import { ContainerError } from './container-error.ts'
 import { createTurns } from './turns.ts'
 
 export const PAYLOAD_NONCE_BYTES = 16
 
+const PAYLOAD_INFO = new TextEncoder().encode('payload')
 const CHUNK_BYTES = 64 * 1024
 const TAG_BYTES = 16
 const CIPHER = 'chacha20-poly1305'
 
 export function derivePayloadKey(fileKey: Uint8Array, nonce: Uint8Array): Uint8Array {
-  return new Uint8Array(hkdfSync('sha256', fileKey, nonce, 'payload', 32))
+  return hkdfSha256(fileKey, nonce, PAYLOAD_INFO, 32)
 }
 
 /** Seals everything the reader has, and wipes the key. */

@@ -1,6 +1,7 @@
 // The file key, sealed under another key: docs/formats.md section 5, "Sealed", and c2sp.org/age, "Native
 // recipient types". The nonce is zero, so a wrap key must never seal two file keys: a fresh salt sees to that.
-import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto'
+import { createCipheriv, createDecipheriv } from 'node:crypto'
+import { hkdfSha256 } from '../crypto/hkdf.ts'
 import { ContainerError } from './container-error.ts'
 
 export const FILE_KEY_BYTES = 16
@@ -74,6 +75,6 @@ function deriveWrapKey(
   type: string,
   args: readonly [string, string],
 ): Uint8Array {
-  const info = `${type}\0${args[0]}\0${args[1]}`
-  return new Uint8Array(hkdfSync('sha256', kek, salt, info, WRAP_KEY_BYTES))
+  const info = new TextEncoder().encode(`${type}\0${args[0]}\0${args[1]}`)
+  return hkdfSha256(kek, salt, info, WRAP_KEY_BYTES)
 }

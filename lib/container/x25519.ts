@@ -3,10 +3,10 @@ import {
   createPrivateKey,
   createPublicKey,
   diffieHellman,
-  hkdfSync,
   randomBytes,
   type KeyObject,
 } from 'node:crypto'
+import { hkdfSha256 } from '../crypto/hkdf.ts'
 import { bech32 } from '@scure/base'
 import { ContainerError } from './container-error.ts'
 import { openUnder, sealUnder, WRAP_KEY_BYTES } from './sealed-key.ts'
@@ -15,7 +15,7 @@ import type { Identity, Recipient } from './stanza.ts'
 
 const TYPE = 'X25519'
 const KEY_BYTES = 32
-const INFO = 'age-encryption.org/v1/X25519'
+const INFO = new TextEncoder().encode('age-encryption.org/v1/X25519')
 const RECIPIENT_PREFIX = 'age'
 const IDENTITY_PREFIX = 'age-secret-key-'
 
@@ -123,7 +123,7 @@ function agree(privateKey: KeyObject, share: Uint8Array): Uint8Array {
 
 function deriveWrapKey(secret: Uint8Array, share: Uint8Array, publicKey: Uint8Array): Uint8Array {
   const salt = Buffer.concat([share, publicKey])
-  const key = new Uint8Array(hkdfSync('sha256', secret, salt, INFO, WRAP_KEY_BYTES))
+  const key = hkdfSha256(secret, salt, INFO, WRAP_KEY_BYTES)
   secret.fill(0)
   return key
 }

@@ -32,12 +32,20 @@ export interface PipeOptions {
   readonly line_endings?: string
 }
 
+/** What a stream can be piped to: as much of a Writable as Haraka uses. */
+export interface PipeTarget {
+  write(piece: Buffer): boolean
+  end(): unknown
+}
+
 export interface MessageStream extends NodeJS.EventEmitter {
   headers: string[]
   readonly bytes_read: number
+  /** Whether it has gone to a file. */
+  readonly spooling: boolean
   add_line(line: Buffer | string): void
   add_line_end(done?: () => void): void
-  pipe<T extends NodeJS.WritableStream>(destination: T, options?: PipeOptions): T
+  pipe<T extends PipeTarget>(destination: T, options?: PipeOptions): T
   unpipe(): void
   destroy(): void
 }

@@ -13,7 +13,7 @@ import {
   type PluginsModule,
   type Transaction,
 } from './api.ts'
-import { buildTransaction, readExact, replaceMessage } from './exact-message.ts'
+import { buildTransaction, destroyStream, readExact, replaceMessage } from './exact-message.ts'
 import { dropForgedFields, looksEncrypted } from './header-list.ts'
 import { describe, GO_ON, type Verdict } from './hook.ts'
 import { setMark } from './mark.ts'
@@ -119,7 +119,7 @@ async function release(
       kept = await buildTransaction(transaction, { ...again, fields: arrival.fields })
     })
   } catch (error) {
-    kept?.message_stream.destroy()
+    if (kept) destroyStream(kept.message_stream)
     throw error
   }
   seen.set(transaction, {
@@ -176,6 +176,7 @@ function copyOf(
 /** reset_transaction: the ciphertext that was kept goes with its transaction. */
 export function forget(transaction: Transaction | null): void {
   if (!transaction) return
-  seen.get(transaction)?.sealed?.transaction.message_stream.destroy()
+  const kept = seen.get(transaction)?.sealed?.transaction
+  if (kept) destroyStream(kept.message_stream)
   seen.delete(transaction)
 }

@@ -1,15 +1,13 @@
 // The message of a transaction, read and replaced byte for byte. Leans on the inside of Haraka 3.3's Transaction and
 // MessageStream, whose traps are named on the spot; self-test.ts refuses other versions.
 import { randomUUID } from 'node:crypto'
-import { PassThrough } from 'node:stream'
 import { TempError } from '../errors.ts'
 import { headerBytes, readMessage, type Message } from '../mail/message.ts'
 import type { Field } from '../mail/header.ts'
-import type { MessageStream, PipeOptions, Transaction } from './api.ts'
+import type { MessageStream, PipeOptions, PipeTarget, Transaction } from './api.ts'
+import { ByteSink } from './byte-sink.ts'
 import { createStuffer, unstuff } from './dot-stuffing.ts'
 import { isAuthResults, mergeFields, undoAuthResultsRenaming } from './header-merge.ts'
-
-const PIECE_BYTES = 256 * 1024
 
 export interface ReadOptions {
   /** Undo Haraka's renaming of Authentication-Results: for mail of our own users. */
@@ -74,9 +72,8 @@ function addedBytes(transaction: Transaction): number {
 
 /** The stored bytes, header block included: with its `headers` set, a stream gives those in place of the block. */
 async function* pipeRaw(stream: MessageStream, options: PipeOptions): AsyncGenerator<Uint8Array> {
-  const into = new PassThrough({ highWaterMark: PIECE_BYTES }) // Haraka pipes line by line
-
-  const fail = (error: Error): void => void into.destroy(error)
+  const into = new ByteSink()
+  const fail = (error: Error): void => into.fail(error)
   stream.on('error', fail)
   const headers = stream.headers
   try {
@@ -87,14 +84,18 @@ async function* pipeRaw(stream: MessageStream, options: PipeOptions): AsyncGener
     } finally {
       stream.headers = headers
     }
-    for await (const piece of into) yield piece as Buffer
+    yield* into
   } catch (error) {
     throw new TempError('haraka/queue', 'the stored message cannot be read', { cause: error })
   } finally {
     stream.unpipe()
     stream.off('error', fail)
-    into.destroy()
   }
+}
+
+/** Haraka's destroy() asks the disk to remove a spool file even where there never was one. */
+export function destroyStream(stream: MessageStream): void {
+  if (stream.spooling) stream.destroy()
 }
 
 /** A transaction that holds the message and nothing else. On failure nothing of it is left, in memory or on disk. */
@@ -114,7 +115,7 @@ export async function buildTransaction(like: Transaction, message: Message): Pro
     await Promise.race([fill(built, message), failed])
     return built
   } catch (error) {
-    built.message_stream.destroy()
+    destroyStream(built.message_stream)
     throw error
   }
 }
@@ -163,7 +164,7 @@ function makeExact(built: Transaction, message: Message): void {
   const stream = built.message_stream
   const original = stream.pipe.bind(stream)
   const keep = isAuthResults // Haraka removes all of them after data_post; those inside the message are not its business
-  stream.pipe = <T extends NodeJS.WritableStream>(destination: T, options: PipeOptions = {}): T => {
+  stream.pipe = <T extends PipeTarget>(destination: T, options: PipeOptions = {}): T => {
     if (options.skip_headers || options.clamd_style) return original(destination, options)
     const fields = mergeFields(message.fields, built.header.header_list, keep)
     let head: Buffer = Buffer.from(headerBytes(fields, message.separator))
@@ -194,7 +195,7 @@ export async function replaceMessage(
     if (signal.aborted)
       throw new TempError('haraka/deadline', 'the deadline passed while the message was rewritten')
   } catch (error) {
-    built.message_stream.destroy()
+    destroyStream(built.message_stream)
     throw error
   }
   const old = transaction.message_stream
@@ -207,5 +208,5 @@ export async function replaceMessage(
   transaction.message_stream = built.message_stream
   transaction.data_bytes = built.data_bytes
   old.unpipe()
-  old.destroy() // Haraka destroys only the stream it finds in the transaction at the end
+  destroyStream(old) // Haraka destroys only the stream it finds in the transaction at the end
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { TempError } from '../errors.ts'
 import type { Message } from '../mail/message.ts'
 import { OK, type Address, type Outbound, type TodoItem, type Transaction } from './api.ts'
-import { buildTransaction } from './exact-message.ts'
+import { buildTransaction, destroyStream } from './exact-message.ts'
 import { copyNotes } from './mark.ts'
 
 export interface Copy {
@@ -90,7 +90,7 @@ async function stageCopy(
       })
     })
   } finally {
-    transaction.message_stream.destroy()
+    destroyStream(transaction.message_stream)
   }
 }
 

@@ -9,6 +9,8 @@ const LOCAL_MAX_BYTES = 64 // RFC 5321 section 4.5.3.1.1
 // RFC 5322 section 3.2.3, and RFC 6531 section 3.3 for what is not ASCII.
 const DOT_ATOM =
   /^[a-z0-9!#$%&'*+/=?^_`{|}~\u0080-\u{10ffff}-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~\u0080-\u{10ffff}-]+)*$/iu
+// What addresses of mobile carriers look like, against RFC 5322: dots in a row, or at an end. The quoted form stands for them.
+const LOOSE_DOTS = /^[a-z0-9!#$%&'*+/=?^_`{|}~\u0080-\u{10ffff}.-]+$/iu
 const QUOTED = /^"(?:[^"\\]|\\.)*"$/su
 
 export interface MailIdentity {
@@ -28,7 +30,7 @@ export function normalizeAddress(address: string): string {
 function normalizeLocal(text: string): string {
   if (/\p{Surrogate}/u.test(text)) throw malformed('has a lone surrogate')
   const quoted = QUOTED.test(text)
-  if (!quoted && !DOT_ATOM.test(text)) throw malformed('has a local part that needs quotes')
+  if (!quoted && !LOOSE_DOTS.test(text)) throw malformed('has a local part that needs quotes')
   const bare = quoted ? text.slice(1, -1).replaceAll(/\\(.)/gsu, '$1') : text
   // NFC makes ASCII letters of some signs (the kelvin sign), and lower case makes new pairs to compose (j, caron).
   const local = lowerAscii(bare.normalize('NFC')).normalize('NFC')

@@ -112,7 +112,6 @@ export async function planOutgoing<R extends Addressee>(
   already: Protection | undefined,
   options: OutgoingOptions,
 ): Promise<OutgoingGroup<R>[]> {
-  const visible = visibleAddresses(fields, options)
   const byDomain = groupByDomain(recipients)
   const decisions = await Promise.all(
     [...byDomain].map(async ([domain, members]) => ({
@@ -134,6 +133,11 @@ export async function planOutgoing<R extends Addressee>(
   }
   for (const { members, decision } of decisions) {
     if (decision.kind !== 'seal') continue
+    if (members.length === 1) {
+      groups.push({ recipients: members, decision }) // alone either way: To and Cc need not be read
+      continue
+    }
+    const visible = visibleAddresses(fields, options)
     const [shown, hidden] = partition(members, (member) =>
       visible.has(options.normalizeAddress(member.address)),
     )

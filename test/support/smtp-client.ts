@@ -52,6 +52,8 @@ export interface Session {
 
 export async function openSession(port: number, host = '127.0.0.1'): Promise<Session> {
   const socket = connect(port, host)
+  // A process that dies may leave its connections open and silent.
+  socket.setTimeout(30_000, () => socket.destroy())
   await once(socket, 'connect')
   const replies = readReplies(socket)
   const read = async (): Promise<Reply> => {
