@@ -10,9 +10,9 @@ export type ElementGt = mcl.GT
 export type PreparedG2 = mcl.PrecomputedG2
 
 export const SCALAR_BYTES = 32
-export const G1_BYTES = 48
+const G1_BYTES = 48
 export const G2_BYTES = 96
-export const GT_BYTES = 576
+const GT_BYTES = 576
 
 const FP2_BYTES = 96
 const INFINITY_BIT = 0x40

@@ -4,7 +4,7 @@ import type { Bls12381, Scalar } from '../crypto/mcl.ts'
 import { PermError } from '../errors.ts'
 import { hashIdentity, IDENTITY_DST } from './boneh-franklin.ts'
 
-export const MASTER_KEY_BYTES = SCALAR_BYTES
+const MASTER_KEY_BYTES = SCALAR_BYTES
 
 /** A new master key: 32 bytes, big-endian, from 1 to the group's order less 1. Whoever holds it reads everything. */
 export function generateMasterKey(curve: Bls12381): Uint8Array {

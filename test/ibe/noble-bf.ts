@@ -6,7 +6,7 @@ import { bls12_381 } from '@noble/curves/bls12-381.js'
 const { G1, G2, fields } = bls12_381
 type Fp12 = ReturnType<typeof bls12_381.pairing>
 
-export const NOBLE_DST = 'HISHO-V2-BF-H1-BLS12381G1_XMD:SHA-256_SSWU_RO_'
+const NOBLE_DST = 'HISHO-V2-BF-H1-BLS12381G1_XMD:SHA-256_SSWU_RO_'
 
 export function toNumber(bytes: Uint8Array): bigint {
   return BigInt(`0x${Buffer.from(bytes).toString('hex')}`)

@@ -44,7 +44,7 @@ export interface HarakaOptions {
   readonly install?: (directory: string) => void
 }
 
-export function writeFiles(directory: string, files: Files): void {
+function writeFiles(directory: string, files: Files): void {
   for (const [name, content] of Object.entries(files)) {
     const file = join(directory, name)
     mkdirSync(dirname(file), { recursive: true })
@@ -58,7 +58,7 @@ export function writeFiles(directory: string, files: Files): void {
 }
 
 /** A directory with what every Haraka needs, and the pack in it. */
-export function prepareHaraka({
+function prepareHaraka({
   files,
   host = '127.0.0.1',
   install = link,
