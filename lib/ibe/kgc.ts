@@ -1,10 +1,7 @@
 // The key generation centre: master key s, public key s*G2, identity key s*H1(identity).
-import { SCALAR_BYTES } from '../crypto/mcl.ts'
 import type { Bls12381, Scalar } from '../crypto/mcl.ts'
 import { PermError } from '../errors.ts'
 import { hashIdentity, IDENTITY_DST } from './boneh-franklin.ts'
-
-const MASTER_KEY_BYTES = SCALAR_BYTES
 
 /** A new master key: 32 bytes, big-endian, from 1 to the group's order less 1. Whoever holds it reads everything. */
 export function generateMasterKey(curve: Bls12381): Uint8Array {

@@ -13,13 +13,16 @@ import { letter, startWorld, type World } from '../support/world.ts'
 describe('a gateway whose vault is locked', () => {
   let world: World
   before(async () => {
-    world = await startWorld({ filesB: { 'config/hisho.vault.age': 'not an age file' } })
+    // Neither vault opens: to encrypt, none is needed.
+    const locked = { 'config/hisho.vault.age': 'not an age file' }
+    world = await startWorld({ filesA: locked, filesB: locked })
   })
   after(() => world?.close())
 
   it('defers what is sealed for it, takes other mail, and opens once the vault is there', async () => {
     assert.equal((await world.send(letter('patience'))).code, 250)
     await world.a.waitForLog(/450.*4\.7\.5|4\.7\.5.*try again/)
+    assert.match(world.a.log(), /encrypted for 1 at b\.example/)
     assert.equal(world.inboxB.deliveries.length, 0)
     assert.match(world.b.log(), /vault locked/)
     assert.equal(world.a.queued().length, 1, 'still queued')

@@ -124,6 +124,25 @@ describe('where encryption is required', () => {
     })
   }
 
+  it('the thread that pairs is killed: deferred, and all is well once threads live again', async () => {
+    sabotage(world.a, 'kill threads')
+    const secret = newSecret()
+    const recipient = `new${count}@b.example` // nothing is held for this identity yet
+    const reply = await sendWhenUp(world, letter(secret, { To: recipient }), [recipient])
+    assert.equal(reply.code, 450, reply.text)
+    assert.deepEqual(world.a.queued(), [])
+    assertNothingShows(secret)
+    sabotage(world.a, 'none')
+    let again = 0
+    for (let tries = 0; tries < 40 && again !== 250; tries++) {
+      again = (await sendWhenUp(world, letter(secret, { To: recipient }), [recipient])).code
+      if (again !== 250) await new Promise((resolve) => setTimeout(resolve, 250))
+    }
+    assert.equal(again, 250)
+    await world.inboxB.waitFor(1)
+    assertNothingShows(secret)
+  })
+
   // Three copies: two at b.example (one of them Bcc), one at another domain in clear.
   const SEVERAL = ['bob@b.example', 'boss@b.example', 'friend@open.example']
 

@@ -44,7 +44,7 @@ export interface HarakaOptions {
   readonly install?: (directory: string) => void
 }
 
-function writeFiles(directory: string, files: Files): void {
+export function writeFiles(directory: string, files: Files): void {
   for (const [name, content] of Object.entries(files)) {
     const file = join(directory, name)
     mkdirSync(dirname(file), { recursive: true })

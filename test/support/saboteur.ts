@@ -9,6 +9,7 @@ export type Sabotage =
   | 'reject'
   | 'hang'
   | 'skip'
+  | 'kill threads'
   | 'kill before encrypt'
   | 'kill while staging'
   | 'kill at rename 1'
@@ -30,6 +31,8 @@ export function saboteurFiles(victim = 'hisho/encrypt', method = 'protect_messag
 const fs = require('fs')
 const promises = require('fs/promises')
 const rename = promises.rename
+const { Worker } = require('worker_threads')
+const post = Worker.prototype.postMessage
 const how = () => fs.readFileSync(process.env.HARAKA + '/config/saboteur', 'utf8')
 const die = () => process.kill(process.pid, 'SIGKILL')
 exports.register = function () {
@@ -48,6 +51,7 @@ exports.arm = function (next, connection) {
     hang: () => {},
   }
   victim['${method}'] = broken[how()] || victim.__original
+  Worker.prototype.postMessage = how() === 'kill threads' ? function () { this.terminate() } : post
   let renames = 0
   promises.rename = async (...args) => {
     if (String(args[0]).includes('__tmp__')) {
