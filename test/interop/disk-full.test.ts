@@ -40,7 +40,10 @@ describe('a queue on a disk of 1 MB', { skip: mountMissing }, () => {
     const reply = await world.send(letter('small', { To: 'one@x.example' }), recipients)
     assert.equal(reply.code, 250, reply.text)
     await world.c.waitFor(3)
-    assert.equal(world.c.deliveries.every((delivery) => isCiphertext(delivery.message)), true)
+    assert.equal(
+      world.c.deliveries.every((delivery) => isCiphertext(delivery.message)),
+      true,
+    )
     world.c.clear()
   })
 
@@ -49,7 +52,10 @@ describe('a queue on a disk of 1 MB', { skip: mountMissing }, () => {
     const reply = await world.send(message, recipients)
     assert.equal(reply.code, 250, reply.text)
     const deliveries = await world.c.waitFor(3)
-    assert.deepEqual(deliveries.map((delivery) => delivery.to.join()).toSorted(), recipients.toSorted())
+    assert.deepEqual(
+      deliveries.map((delivery) => delivery.to.join()).toSorted(),
+      recipients.toSorted(),
+    )
     for (const delivery of deliveries) {
       assert.ok(isCiphertext(delivery.message))
       assert.ok(!delivery.message.includes('grapefruit'))

@@ -65,7 +65,8 @@ describe('DKIM and hisho', () => {
         'queue/smtp_forward',
       ],
       filesA: {
-        'config/dkim.ini': '[sign]\nenabled=true\nselector=mail\ndomain=a.example\n[verify]\nenabled=false\n',
+        'config/dkim.ini':
+          '[sign]\nenabled=true\nselector=mail\ndomain=a.example\n[verify]\nenabled=false\n',
         'config/dkim.private.key': key.privatePem,
       },
       pluginsB: [

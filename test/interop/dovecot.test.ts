@@ -89,27 +89,22 @@ describe('users of b.example with Dovecot', { skip: dovecotMissing }, () => {
     assert.deepEqual(await byPop3('imap'), [read], 'both ways give the same bytes')
   })
 
-  it(
-    'read what was submitted with swaks',
-    { skip: peer('swaks', 'swaks') },
-    async () => {
-      const folder = mkdtempSync(join(tmpdir(), 'hisho-swaks-'))
-      try {
-        const message = letter('from the shell', { To: 'swaks@b.example' })
-        writeFileSync(join(folder, 'message'), message.slice(0, -2)) // swaks ends the last line
-        await run('swaks', [
-          ...['--server', '127.0.0.1', '--port', `${world.a.port}`],
-          ...['--from', 'alice@a.example', '--to', 'swaks@b.example'],
-          ...['--auth', 'PLAIN', '--auth-user', USER, '--auth-password', PASSWORD],
-          ...['--data', `@${join(folder, 'message')}`],
-        ])
-        const [read] = await byPop3('swaks')
-        assertOpened(read!, Buffer.from(message))
-      } finally {
-        rmSync(folder, { recursive: true, force: true })
-      }
-    },
-  )
+  it('read what was submitted with swaks', { skip: peer('swaks', 'swaks') }, async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'hisho-swaks-'))
+    try {
+      const message = letter('from the shell', { To: 'swaks@b.example' })
+      writeFileSync(join(folder, 'message'), message.slice(0, -2)) // swaks ends the last line
+      const server = ['--server', '127.0.0.1', '--port', `${world.a.port}`]
+      const envelope = ['--from', 'alice@a.example', '--to', 'swaks@b.example']
+      const login = ['--auth', 'PLAIN', '--auth-user', USER, '--auth-password', PASSWORD]
+      const data = ['--data', `@${join(folder, 'message')}`]
+      await run('swaks', [...server, ...envelope, ...login, ...data])
+      const [read] = await byPop3('swaks')
+      assertOpened(read!, Buffer.from(message))
+    } finally {
+      rmSync(folder, { recursive: true, force: true })
+    }
+  })
 
   it('read odd bytes as they were submitted: dots, 8-bit text, lines of 998 characters', async () => {
     const message = Buffer.from(

@@ -8,7 +8,8 @@ import { submit } from '../support/smtp-client.ts'
 import { startSink, type SmtpSink } from '../support/smtp-sink.ts'
 import { letter, startWorld, type World } from '../support/world.ts'
 
-const EIGHT_BIT = 'MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit'
+const EIGHT_BIT =
+  'MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit'
 
 /** What servers on the way like to change. */
 const MESSAGES: Readonly<Record<string, string>> = {
@@ -30,7 +31,12 @@ describe('a third site with Postfix', { skip: postfixMissing }, () => {
     postfix = await startPostfix({
       domain: 'p.example',
       port: p,
-      routes: { 'p.example': mailboxP.port, 'q.example': mailboxP.port, 'a.example': a, 'b.example': b },
+      routes: {
+        'p.example': mailboxP.port,
+        'q.example': mailboxP.port,
+        'a.example': a,
+        'b.example': b,
+      },
     })
     // For a.example Postfix is the way to p.example, and the smarthost on the way to b.example.
     world = await startWorld({

@@ -203,7 +203,11 @@ describe('queue plugins of the sending gateway', () => {
 /** A ciphertext of a's for one recipient, sent to two of them: at the receiving gateway that makes two copies. */
 describe('queue plugins of the receiving gateway', () => {
   for (const [plugin, plugins, files] of [
-    ['queue/smtp_proxy', ['queue/smtp_proxy'], (port: number) => ({ 'config/smtp_proxy.ini': `host=127.0.0.1\nport=${port}\n` })],
+    [
+      'queue/smtp_proxy',
+      ['queue/smtp_proxy'],
+      (port: number) => ({ 'config/smtp_proxy.ini': `host=127.0.0.1\nport=${port}\n` }),
+    ],
     ['queue/elsewhere', ['queue/elsewhere'], () => OWN_QUEUE],
   ] as const) {
     it(`${plugin}: one copy is opened, two are deferred and the log says why`, async () => {

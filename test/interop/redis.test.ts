@@ -107,7 +107,10 @@ describe('gateways that share a Redis', { skip: redisMissing }, () => {
     const ttl = Number(await redis.cli('ttl', KEY + domain))
     assert.ok(ttl > 250 && ttl <= 300, `${ttl} s`)
     const keys = (await redis.cli('keys', '*')).split('\n')
-    assert.deepEqual(keys.filter((key) => !key.startsWith('hisho:')), [])
+    assert.deepEqual(
+      keys.filter((key) => !key.startsWith('hisho:')),
+      [],
+    )
   })
 
   it('need not ask DNS for what another one has learned', async () => {
@@ -163,7 +166,9 @@ describe('gateways that share a Redis', { skip: redisMissing }, () => {
       const domain = DOMAINS[used]!
       await redis.cli(command!, KEY + domain, value!)
       await sendTo()
-      await world.a.waitForLog(new RegExp(`foreign value under ${KEY}${domain.replace('.', '\\.')}`))
+      await world.a.waitForLog(
+        new RegExp(`foreign value under ${KEY}${domain.replace('.', '\\.')}`),
+      )
       assert.match(await redis.cli('get', KEY + domain), /ver=2\.0; a=bf/)
     }
   })

@@ -1,5 +1,5 @@
 // A site as an operator has it: a domain, its vault and records, and a Haraka with the pack.
-import { mkdtempSync, readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { generateX25519Identity } from '../../lib/container/x25519.ts'
@@ -32,6 +32,7 @@ export async function makeSite(
 ): Promise<SiteKeys> {
   const pool = createIbePool({ size: 1, queueLimit: 10 })
   const ibe = createIbe({ pool, clock: systemClock })
+  const folder = mkdtempSync(join(tmpdir(), 'hisho-vault-'))
   try {
     const masterKey = await ibe.generateMasterKey()
     const publicKey = await ibe.publicKey(masterKey)
@@ -45,7 +46,7 @@ export async function makeSite(
     }
     const contents = withMasterKey(new Map(), domain, entry)
     const { identity } = generateX25519Identity()
-    const file = join(mkdtempSync(join(tmpdir(), 'hisho-vault-')), 'vault')
+    const file = join(folder, 'vault')
     await writeVault(file, contents, new SecretBytes(new TextEncoder().encode(identity)))
     return {
       contents,
@@ -54,6 +55,7 @@ export async function makeSite(
       files: { 'config/hisho.vault.age': readFileSync(file) },
     }
   } finally {
+    rmSync(folder, { recursive: true, force: true })
     await pool.close()
   }
 }
