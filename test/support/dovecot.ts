@@ -85,11 +85,7 @@ function configuration(
       : `default_internal_user = ${username}
 default_login_user = ${username}
 default_internal_group =
-service imap-login { chroot = }
-service pop3-login { chroot = }
-service imap-urlauth-login { chroot = }
-service anvil { chroot = }
-`
+${['imap-login', 'pop3-login', 'imap-urlauth-login', 'anvil'].map((name) => `service ${name} {\n  chroot =\n}\n`).join('')}`
   return `protocols = lmtp pop3 imap
 base_dir = ${directory}/run
 state_dir = ${directory}/state

@@ -163,6 +163,7 @@ export async function startHaraka(options: HarakaOptions): Promise<Haraka> {
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
   await end('SIGKILL')
+  if (options.directory === undefined) rmSync(directory, { recursive: true, force: true })
   throw new Error(`Haraka did not start:\n${log.slice(-6000)}`)
 }
 
