@@ -1,5 +1,5 @@
 // The cache that several servers share: one Redis, several under Sentinel, or a Cluster. The one importer of redis.
-import { ErrorReply, createClient, createCluster, createSentinel } from 'redis'
+import { createRequire } from 'node:module'
 import type { Clock } from '../clock.ts'
 import type { CacheEntry, CacheLog, ExpiringCache } from './cache.ts'
 import { formatEnvelope, parseEnvelope } from './redis-envelope.ts'
@@ -90,6 +90,10 @@ export function createRedisCache(options: RedisCacheOptions): ExpiringCache {
   }
 }
 
+// Loaded by the first who has a Redis: it takes longer than all the rest of hisho.
+const loadRedis = (): typeof import('redis') =>
+  createRequire(__filename)('redis') as typeof import('redis')
+
 function clientFactory(
   { target, username, password, ca }: RedisCacheOptions,
   timeoutMs: number,
@@ -120,6 +124,7 @@ function clientFactory(
   return { open: () => openClient(), secrets: secrets.filter((text) => text !== undefined) }
 
   function openClient(): RedisClient {
+    const { createClient, createCluster, createSentinel } = loadRedis()
     if (target.kind === 'cluster') {
       const rootNodes = target.nodes.map((node) => ({ ...common, socket: { ...socket, ...node } }))
       return createCluster({ RESP: 2, rootNodes, defaults: common })
@@ -146,7 +151,7 @@ function clientFactory(
 
 /** A server that answers and says no (a wrong password, still loading) is asked anew by the next command. */
 function reconnectStrategy(retries: number, cause: Error): number | false {
-  if (cause instanceof ErrorReply) return false
+  if (cause instanceof loadRedis().ErrorReply) return false
   return Math.min(50 * 2 ** Math.min(retries, 6), RETRY_MAX_MS)
 }
 

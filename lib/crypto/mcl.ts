@@ -9,7 +9,7 @@ export type ElementGt = mcl.GT
 /** The lines of a Miller loop for one point of G2, in mcl's own memory until `release`. */
 export type PreparedG2 = mcl.PrecomputedG2
 
-export const SCALAR_BYTES = 32
+const SCALAR_BYTES = 32
 const G1_BYTES = 48
 export const G2_BYTES = 96
 const GT_BYTES = 576
