@@ -51,7 +51,7 @@ exports.register = function () { this.register_hook('data_post', 'rewrite') }
 exports.rewrite = function (next, connection) {
   const txn = connection.transaction
   readExact(txn, { undoRenaming: false })
-    .then((message) => replaceMessage(txn, message, { aborted: false }))
+    .then((message) => replaceMessage(txn, message, { passed: false }))
     .then(() => next(), (error) => { connection.logerror(this, String(error)); next(DENYSOFT) })
 }
 `,

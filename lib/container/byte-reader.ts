@@ -38,14 +38,28 @@ export class ByteReader {
   async read(sizeBytes: number): Promise<Uint8Array> {
     if (this.#piece.length < sizeBytes && (await this.atEnd())) return new Uint8Array(0)
     if (this.#piece.length >= sizeBytes) return this.#take(sizeBytes)
-    // A new buffer for every 64 KiB would cost about as much time as the cipher does.
-    if (this.#gathered.length < sizeBytes) this.#gathered = new Uint8Array(sizeBytes)
+    const parts: Uint8Array[] = []
     let filled = 0
     while (filled < sizeBytes) {
       if (this.#piece.length === 0 && (await this.atEnd())) break
       const part = this.#take(Math.min(this.#piece.length, sizeBytes - filled))
-      this.#gathered.set(part, filled)
+      parts.push(part)
       filled += part.length
+    }
+    return parts.length === 1 ? parts[0]! : this.#gather(parts, filled, sizeBytes)
+  }
+
+  // A new buffer for every 64 KiB would cost about as much time as the cipher does, and one of 64 KiB for a small
+  // message as much as all the rest.
+  #gather(parts: readonly Uint8Array[], filled: number, sizeBytes: number): Uint8Array {
+    if (this.#gathered.length < filled) {
+      this.#gathered.fill(0)
+      this.#gathered = new Uint8Array(filled < sizeBytes ? filled : sizeBytes)
+    }
+    let at = 0
+    for (const part of parts) {
+      this.#gathered.set(part, at)
+      at += part.length
     }
     return this.#gathered.subarray(0, filled)
   }

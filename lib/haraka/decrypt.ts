@@ -15,7 +15,7 @@ import {
 } from './api.ts'
 import { buildTransaction, destroyStream, readExact, replaceMessage } from './exact-message.ts'
 import { dropForgedFields, looksEncrypted } from './header-list.ts'
-import { describe, GO_ON, type Verdict } from './hook.ts'
+import { describe, GO_ON, type Deadline, type Verdict } from './hook.ts'
 import { setMark } from './mark.ts'
 import { outboundOf } from './outbound.ts'
 import { queueCopies } from './queue-copies.ts'
@@ -51,7 +51,7 @@ export interface DecryptContext {
 export async function openTransaction(
   context: DecryptContext,
   connection: Connection,
-  signal: AbortSignal,
+  deadline: Deadline,
 ): Promise<Verdict> {
   const { plugin, settings } = context
   const transaction = connection.transaction
@@ -62,7 +62,7 @@ export async function openTransaction(
     seen.set(transaction, {})
     return GO_ON
   }
-  const outcome = await openMessage(context, connection, transaction, authservIds, signal)
+  const outcome = await openMessage(context, connection, transaction, authservIds, deadline)
   transaction.results?.add(plugin, outcome)
   return GO_ON
 }
@@ -72,7 +72,7 @@ async function openMessage(
   connection: Connection,
   transaction: Transaction,
   authservIds: ReadonlySet<string>,
-  signal: AbortSignal,
+  deadline: Deadline,
 ): Promise<Record<string, unknown>> {
   const recipients = transaction.rcpt_to.map((envelope) => ({
     address: envelope.address,
@@ -84,7 +84,7 @@ async function openMessage(
   try {
     arrival = await receive(read, recipients, { ...services, authservIds })
     if (arrival.status === 'opened') {
-      const result = await release(transaction, read, arrival, signal)
+      const result = await release(transaction, read, arrival, deadline)
       connection.loginfo(plugin, result)
       return { pass: result }
     }
@@ -107,12 +107,12 @@ async function release(
   transaction: Transaction,
   read: Message,
   arrival: Extract<Arrival<Recipient>, { status: 'opened' }>,
-  signal: AbortSignal,
+  deadline: Deadline,
 ): Promise<string> {
   const others = arrival.others.map((recipient) => recipient.envelope)
   let kept: Transaction | undefined
   try {
-    await replaceMessage(transaction, arrival.message, signal, async () => {
+    await replaceMessage(transaction, arrival.message, deadline, async () => {
       if (others.length === 0) return
       await closeBody(read) // the ciphertext may end before the message does, and a stream is read once at a time
       const again = await readExact(transaction, { undoRenaming: false })
@@ -134,14 +134,14 @@ async function release(
 export async function splitOpened(
   { plugin }: DecryptContext,
   connection: Connection,
-  signal: AbortSignal,
+  deadline: Deadline,
 ): Promise<Verdict> {
   const transaction = connection.transaction
   const found = transaction && seen.get(transaction)
   if (!transaction || !found?.sealed || !found.opened) return GO_ON
   const { sealed, opened } = found
   const checkStillWanted = (): void => {
-    if (signal.aborted)
+    if (deadline.passed)
       throw new TempError('haraka/deadline', 'the deadline passed before the copies were queued')
     if (connection.transaction !== transaction)
       throw new TempError('haraka/queue', 'the client went away')

@@ -13,7 +13,7 @@ import {
   type Transaction,
 } from './api.ts'
 import { readExact, replaceMessage } from './exact-message.ts'
-import { GO_ON, logTo, type Verdict } from './hook.ts'
+import { GO_ON, logTo, type Deadline, type Verdict } from './hook.ts'
 import { covers, markOf, setMark, type Mark } from './mark.ts'
 import { outboundOf } from './outbound.ts'
 import { queueCopies } from './queue-copies.ts'
@@ -32,12 +32,12 @@ export async function protectConnection(
   plugin: Plugin,
   services: Services,
   connection: Connection,
-  signal: AbortSignal,
+  deadline: Deadline,
 ): Promise<Verdict> {
   const transaction = connection.transaction
   if (!transaction || isDecided(transaction) || needsNothing(services, transaction)) return GO_ON
   const checkStillWanted = (): void => {
-    if (signal.aborted)
+    if (deadline.passed)
       throw new TempError('haraka/deadline', 'the deadline passed before the copies were queued')
     if (connection.transaction !== transaction)
       throw new TempError('haraka/queue', 'the client went away')
@@ -47,7 +47,7 @@ export async function protectConnection(
     checkStillWanted()
     const only = groups[0]
     if (groups.length === 1 && only) {
-      await protectInPlace(services, transaction, only, message, signal)
+      await protectInPlace(services, transaction, only, message, deadline)
       report(plugin, connection, transaction, groups)
       return GO_ON
     }
@@ -74,7 +74,7 @@ export async function protectGenerated(
   plugin: Plugin,
   services: Services,
   connection: Pick<Connection, 'transaction'>,
-  signal: AbortSignal,
+  deadline: Deadline,
 ): Promise<Verdict> {
   const transaction = connection.transaction
   if (!transaction || isDecided(transaction) || needsNothing(services, transaction)) return GO_ON
@@ -82,7 +82,7 @@ export async function protectGenerated(
   try {
     const only = groups[0]
     if (groups.length === 1 && only)
-      await protectInPlace(services, transaction, only, message, signal)
+      await protectInPlace(services, transaction, only, message, deadline)
   } finally {
     await closeBody(message)
   }
@@ -133,10 +133,10 @@ async function protectInPlace(
   transaction: Transaction,
   group: Group,
   message: Message,
-  signal: AbortSignal,
+  deadline: Deadline,
 ): Promise<void> {
   if (group.decision.kind === 'seal')
-    await replaceMessage(transaction, sealFor(services, group, message), signal)
+    await replaceMessage(transaction, sealFor(services, group, message), deadline)
   setMark(transaction.notes, markFor(group))
 }
 

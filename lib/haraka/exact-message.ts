@@ -7,6 +7,7 @@ import type { Field } from '../mail/header.ts'
 import type { MessageStream, PipeOptions, PipeTarget, Transaction } from './api.ts'
 import { ByteSink } from './byte-sink.ts'
 import { createStuffer, unstuff } from './dot-stuffing.ts'
+import type { Deadline } from './hook.ts'
 import { isAuthResults, mergeFields, undoAuthResultsRenaming } from './header-merge.ts'
 
 export interface ReadOptions {
@@ -180,19 +181,19 @@ function makeExact(built: Transaction, message: Message): void {
 
 /**
  * Puts the message in the place of the transaction's own, as if it had been received so. All or nothing: until it is
- * complete, and unless the signal has been given, the transaction stays as it was. `beforeSwap` can read the old
+ * complete, and unless the deadline has passed, the transaction stays as it was. `beforeSwap` can read the old
  * message once more; what it throws stops the replacement.
  */
 export async function replaceMessage(
   transaction: Transaction,
   message: Message,
-  signal: AbortSignal,
+  deadline: Deadline,
   beforeSwap?: () => Promise<void>,
 ): Promise<void> {
   const built = await buildTransaction(transaction, message)
   try {
     await beforeSwap?.()
-    if (signal.aborted)
+    if (deadline.passed)
       throw new TempError('haraka/deadline', 'the deadline passed while the message was rewritten')
   } catch (error) {
     destroyStream(built.message_stream)

@@ -19,11 +19,15 @@ export interface Verdict {
 
 export const GO_ON: Verdict = { code: CONT }
 
-/** `signal` is aborted when the deadline has passed and the answer was given: nothing may be committed after that. */
+/** Once it has passed, the answer was given and nothing may be committed any more. (An AbortSignal costs more than a hook.) */
+export interface Deadline {
+  readonly passed: boolean
+}
+
 export type Body<T> = (
   plugin: Plugin,
   target: T,
-  signal: AbortSignal,
+  deadline: Deadline,
   parameters: unknown,
 ) => Promise<Verdict>
 
@@ -54,17 +58,17 @@ export function hook<T extends Connection | HMail>(body: Body<T>) {
       quietly(() => logFailure(this, target, error))
     }
     try {
-      const deadline = new AbortController()
+      const deadline = { passed: false }
       const seconds = (this.timeout > 1 ? this.timeout : DEADLINE_SECONDS) - 1
       timer = setTimeout(() => {
         answer(LATER)
         quietly(() =>
           this.logcrit(`no result after ${seconds} s: answered with a temporary failure`),
         )
-        deadline.abort(new Error('deadline'))
+        deadline.passed = true
       }, seconds * 1000)
       Promise.resolve()
-        .then(() => body(this, target, deadline.signal, parameters))
+        .then(() => body(this, target, deadline, parameters))
         // Haraka takes an answer without a code for "go on".
         .then((verdict) => (isVerdict(verdict) ? answer(verdict) : fail(new Error('no verdict'))))
         .catch(fail)

@@ -36,13 +36,16 @@ export function formatEncrypted(
 
 // The outer header passes MTAs without SMTPUTF8; whatever is not printable is inside, exact, and a '?' outside.
 function asAscii(field: Field): Field {
-  const text = Buffer.from(field.raw.buffer, field.raw.byteOffset, field.raw.length)
-    .toString('latin1')
+  const text = Buffer.from(field.raw.buffer, field.raw.byteOffset, field.raw.length).toString(
+    'latin1',
+  )
+  if (/^(?:[\t -~]*\r\n)+$/.test(text)) return field
+  const printable = text
     .replace(/\r?\n$/, '')
     .replaceAll(/\r?\n/g, '\n')
     .replaceAll(/[^\t\n -~]/g, '?')
     .replaceAll('\n', '\r\n')
-  return { name: field.name, raw: new TextEncoder().encode(`${text}\r\n`) }
+  return { name: field.name, raw: new TextEncoder().encode(`${printable}\r\n`) }
 }
 
 async function* formatBody(

@@ -20,19 +20,19 @@ export function register(this: Plugin): void {
   this.register_hook('reset_transaction', 'forget_message')
 }
 
-export const open_message = hook<Connection>(async (plugin, connection, signal) =>
+export const open_message = hook<Connection>(async (plugin, connection, deadline) =>
   openTransaction(
     { plugin, services: servicesOf(plugin), settings: settings.current() },
     connection,
-    signal,
+    deadline,
   ),
 )
 
-export const split_opened = hook<Connection>(async (plugin, connection, signal) =>
+export const split_opened = hook<Connection>(async (plugin, connection, deadline) =>
   splitOpened(
     { plugin, services: servicesOf(plugin), settings: settings.current() },
     connection,
-    signal,
+    deadline,
   ),
 )
 

@@ -19,14 +19,14 @@ export function register(this: Plugin): void {
   this.register_hook('pre_send_trans_email', 'protect_generated', PRIORITY.encrypt)
 }
 
-export const protect_message = hook<Connection>(async (plugin, connection, signal) =>
+export const protect_message = hook<Connection>(async (plugin, connection, deadline) =>
   settings.current().enabled
-    ? protectConnection(plugin, servicesOf(plugin), connection, signal)
+    ? protectConnection(plugin, servicesOf(plugin), connection, deadline)
     : GO_ON,
 )
 
-export const protect_generated = hook<Connection>(async (plugin, connection, signal) =>
+export const protect_generated = hook<Connection>(async (plugin, connection, deadline) =>
   settings.current().enabled
-    ? protectGenerated(plugin, servicesOf(plugin), connection, signal)
+    ? protectGenerated(plugin, servicesOf(plugin), connection, deadline)
     : GO_ON,
 )
