@@ -17,14 +17,17 @@ function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
 }
 
-/** Medians of both, taken in turns so that a noisy machine hurts both alike: a warm-up, then the given number of rounds. */
+/** Medians of both, taken in turns so that a noisy machine hurts both alike, after so many rounds of warm-up. */
 export async function sideBySide(
   rounds: number,
   ours: () => Promise<number>,
   bare: () => Promise<number>,
+  warmUps = 1,
 ): Promise<{ ours: number; bare: number; ratio: number }> {
-  await bare()
-  await ours()
+  for (let round = 0; round < warmUps; round++) {
+    await bare()
+    await ours()
+  }
   const pairs: [number, number][] = []
   for (let round = 0; round < rounds; round++) {
     const bareFigure = await bare()

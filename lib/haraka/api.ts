@@ -30,6 +30,7 @@ export interface PipeOptions {
   readonly skip_headers?: boolean
   readonly clamd_style?: boolean
   readonly line_endings?: string
+  readonly end?: boolean
 }
 
 /** What a stream can be piped to: as much of a Writable as Haraka uses. */

@@ -127,7 +127,8 @@ async function fill(built: Transaction, message: Message): Promise<void> {
     built.add_data(line)
   built.add_data(Buffer.from('\r\n'))
   if (built.header_pos === 0) built.header_pos = -1 // 0 means "still in the header", even when there is none
-  makeExact(built, message)
+  const body = new HeldBody()
+  makeExact(built, message, body)
   const stuffBody = createStuffer()
   let incomplete: Buffer = Buffer.alloc(0)
   let bytes = 0
@@ -136,8 +137,10 @@ async function fill(built: Transaction, message: Message): Promise<void> {
     const stuffed = stuffBody(piece)
     if (!built.parse_body) {
       built.message_stream.add_line(stuffed)
+      body.hold(stuffed)
       continue
     }
+    body.drop() // a parser may change what it is given
     // Haraka's body parser takes lines, and writes into the buffer it is given.
     for (const line of linesOf(Buffer.concat([incomplete, stuffed]))) {
       if (line.at(-1) === 0x0a) built.add_data(Buffer.from(line))
@@ -161,7 +164,7 @@ function* linesOf(bytes: Buffer): Generator<Buffer> {
 }
 
 /** Makes the stream give the header's very bytes, and still what plugins add or remove later. */
-function makeExact(built: Transaction, message: Message): void {
+function makeExact(built: Transaction, message: Message, body: HeldBody): void {
   const stream = built.message_stream
   const original = stream.pipe.bind(stream)
   const keep = isAuthResults // Haraka removes all of them after data_post; those inside the message are not its business
@@ -175,7 +178,35 @@ function makeExact(built: Transaction, message: Message): void {
     if (options.line_endings === '\n')
       head = Buffer.from(head.toString('latin1').replaceAll('\r\n', '\n'), 'latin1')
     destination.write(head)
+    // As it is on the wire, which is what the outbound queue asks for: a small body is at hand so.
+    if (body.pieces && options.dot_stuffed === false && isPlain(options)) {
+      for (const piece of body.pieces) destination.write(piece)
+      destination.end()
+      return destination
+    }
     return original(destination, { ...options, skip_headers: true })
+  }
+}
+
+function isPlain({ ending_dot, line_endings = '\r\n', end = true }: PipeOptions): boolean {
+  return !ending_dot && line_endings === '\r\n' && end
+}
+
+const HELD_BYTES = 256 * 1024
+
+/** The stuffed body of a small message. */
+class HeldBody {
+  pieces: Buffer[] | undefined = []
+  private bytes = 0
+
+  hold(piece: Buffer): void {
+    this.bytes += piece.length
+    if (this.bytes > HELD_BYTES) this.pieces = undefined
+    this.pieces?.push(piece)
+  }
+
+  drop(): void {
+    this.pieces = undefined
   }
 }
 
