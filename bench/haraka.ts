@@ -69,6 +69,7 @@ export async function benchHaraka(): Promise<Row[]> {
   try {
     return [
       ...(await benchEncrypt(bench)),
+      ...(await benchDelivery(bench)),
       ...(await benchDecrypt(bench)),
       ...(await benchLargeMessage(bench)),
     ]
@@ -195,6 +196,54 @@ async function benchEncrypt(bench: Bench): Promise<Row[]> {
     ]
   } finally {
     await Promise.all([ours.stop(), bare.stop()])
+  }
+}
+
+/** As `benchEncrypt`, with what a mail server does at the same time: the queue is delivered to the next server. */
+async function benchDelivery(bench: Bench): Promise<Row[]> {
+  const sink = await startSink()
+  const chain = ['auth/flat_file', 'rcpt_to.in_host_list']
+  const files = (plugins: readonly string[]) => ({
+    ...siteFiles({
+      domain: 'a.example',
+      keys: bench.keysA,
+      dnsPort: bench.dns.port,
+      mailbox: 1,
+      routes: { 'b.example': sink.port },
+      plugins: [...chain, ...plugins, 'queue/smtp_forward'],
+    }),
+    'config/loglevel': 'ERROR\n',
+  })
+  const environment = siteEnvironment(bench.keysA)
+  const ours = await startHaraka({ environment, files: files(['hisho/encrypt']) })
+  const bare = await startHaraka({ environment, files: files([]) })
+  const bytes = message('bob@b.example', 10_240)
+  /** Until the last of them is delivered. */
+  const through = async (haraka: Haraka): Promise<number> => {
+    sink.clear()
+    const start = performance.now()
+    await rate(haraka, MAILS, () => ({ to: 'bob@b.example', bytes }), true)
+    await sink.waitFor(MAILS, 120_000)
+    return MAILS / ((performance.now() - start) / 1000)
+  }
+  try {
+    const delivery = await sideBySide(
+      ROUNDS,
+      () => through(ours),
+      () => through(bare),
+      WARM_UPS,
+    )
+    return [
+      {
+        name: 'hisho/encrypt: the same, until each is delivered to the next server',
+        value: delivery.ours,
+        unit: 'mails/s',
+        ratio: delivery.ratio,
+      },
+    ]
+  } finally {
+    await Promise.all([ours.stop(), bare.stop()])
+    await sink.close()
   }
 }
 

@@ -150,7 +150,10 @@ async function fill(built: Transaction, message: Message): Promise<void> {
   }
   if (incomplete.length > 0) built.add_data(incomplete)
   await new Promise<void>((resolve) => built.end_data(resolve))
-  built.data_bytes = bytes + headerBytes(message.fields, message.separator).length
+  built.data_bytes = message.fields.reduce(
+    (sum, field) => sum + field.raw.length,
+    bytes + message.separator.length,
+  )
 }
 
 function* linesOf(bytes: Buffer): Generator<Buffer> {

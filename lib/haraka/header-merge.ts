@@ -4,10 +4,12 @@ import type { Field } from '../mail/header.ts'
 
 /** How Haraka 3.3 writes a field into `header.header_list` (haraka-email-message, Header.parse). */
 function asHarakaKeepsIt(field: Field): string {
-  return Buffer.from(field.raw.buffer, field.raw.byteOffset, field.raw.length)
-    .toString('utf8')
-    .replaceAll('\r\n', '\n')
-    .replaceAll(/\r(?!\n)/g, '\r\n ')
+  const text = Buffer.from(field.raw.buffer, field.raw.byteOffset, field.raw.length).toString(
+    'utf8',
+  )
+  if (text.endsWith('\r\n') && text.indexOf('\r') === text.length - 2)
+    return `${text.slice(0, -2)}\n` // one line, as most are
+  return text.replaceAll('\r\n', '\n').replaceAll(/\r(?!\n)/g, '\r\n ')
 }
 
 /**

@@ -10,7 +10,8 @@ import { formatEncrypted, isEncryptedMessage, parseEncrypted } from '../mail/mul
 import type { Offer, Scheme } from '../mail/scheme.ts'
 import type { Directory } from './directory.ts'
 import type { Ibe } from './ibe.ts'
-import { identityAt, parseIdentity } from './identity.ts'
+import { parseIdentity } from './identity.ts'
+import { periodAt } from './period.ts'
 import {
   bfIdentity,
   bfRecipient,
@@ -43,12 +44,12 @@ export function createIbeScheme({ ibe, directory, clock, masterKeys }: IbeScheme
         scheme: 'ibe',
         description: `ibe-bf n=${parameters.n}`,
         seal: (addresses, message) => {
-          const nowMs = clock.nowMs()
+          const period = periodAt(parameters.period, clock.nowMs())
           const recipients = addresses.map((address) =>
             bfRecipient({
               ibe,
               parameters,
-              identity: identityAt(address, parameters.period, nowMs),
+              identity: period === undefined ? address : `${address}#${period}`,
             }),
           )
           // A `=_` cannot stand in base64 or quoted-printable (RFC 2045 section 6.7), a random part in nothing at all.

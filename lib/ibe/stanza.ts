@@ -28,7 +28,7 @@ export interface BfStanza {
 export interface BfRecipientOptions {
   readonly ibe: Pick<Ibe, 'encapsulate'>
   readonly parameters: Parameters<'bf'>
-  /** As `identityAt` gives it. */
+  /** As `formatIdentity` gives it. */
   readonly identity: string
 }
 

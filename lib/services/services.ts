@@ -81,7 +81,7 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     cache,
     ibe,
     schemes: [createIbeScheme({ ibe, directory, clock, masterKeys })],
-    normalizeAddress,
+    normalizeAddress: remembered(normalizeAddress),
     warm: () => {
       pool.warm()
       keyRing.contents().catch(() => {}) // said in the log by itself
@@ -107,4 +107,17 @@ function createCache({ redis }: SharedSettings, clock: Clock, log: Log): Cache {
     clock,
     log: cacheLog,
   })
+}
+
+/** A correspondent is seldom alone: the same addresses come again and again. */
+function remembered(normalize: (address: string) => string): (address: string) => string {
+  const known = new Map<string, string>()
+  return (address) => {
+    const held = known.get(address)
+    if (held !== undefined) return held
+    const normal = normalize(address)
+    if (known.size >= MEMORY_ENTRIES) known.clear()
+    known.set(address, normal)
+    return normal
+  }
 }
