@@ -69,7 +69,8 @@ function createDomainTable(local: readonly string[], rules: readonly DomainRule[
   return {
     local: own,
     rules,
-    isLocal: (domain) => own.has(asDomain(domain) ?? ''),
+    // `<postmaster>` has no domain and is ours: RFC 5321 section 4.5.1.
+    isLocal: (domain) => domain === '' || own.has(asDomain(domain) ?? ''),
     ruleFor: (domain) => {
       const name = asDomain(domain) ?? domain.toLowerCase()
       for (const pattern of patternsFor(name)) {

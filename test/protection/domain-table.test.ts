@@ -40,6 +40,9 @@ describe('the table of domains', () => {
       assert.equal(TABLE.ruleFor(domain).pattern, pattern))
   }
 
+  it('a recipient without a domain is ours, as postmaster must be', () =>
+    assert.equal(TABLE.isLocal(''), true))
+
   it('a rule holds what the table says', () => {
     assert.deepEqual(TABLE.ruleFor('b.example'), {
       pattern: 'b.example',
