@@ -1,6 +1,6 @@
 // What hisho/decrypt does: in data_post the message is opened, or its forged marks are removed; in the queue hooks those
 // recipients for whom it was not opened get the ciphertext.
-import { PermError, TempError } from '../errors.ts'
+import { PermError } from '../errors.ts'
 import { closeBody, type Message } from '../mail/message.ts'
 import { receive, type Arrival } from '../protection/incoming.ts'
 import type { Services } from '../services/services.ts'
@@ -13,6 +13,7 @@ import {
   type PluginsModule,
   type Transaction,
 } from './api.ts'
+import { recipientsOf, stillWanted, type Recipient } from './envelope.ts'
 import { buildTransaction, destroyStream, readExact, replaceMessage } from './exact-message.ts'
 import { dropForgedFields, looksEncrypted } from './header-list.ts'
 import { describe, GO_ON, type Deadline, type Verdict } from './hook.ts'
@@ -20,12 +21,6 @@ import { setMark } from './mark.ts'
 import { outboundOf } from './outbound.ts'
 import { queueCopies } from './queue-copies.ts'
 import { routeOfCopies } from './route.ts'
-
-interface Recipient {
-  readonly address: string
-  readonly domain: string
-  readonly envelope: Address
-}
 
 /** What was done with a transaction's message. */
 interface Seen {
@@ -74,11 +69,7 @@ async function openMessage(
   authservIds: ReadonlySet<string>,
   deadline: Deadline,
 ): Promise<Record<string, unknown>> {
-  const recipients = transaction.rcpt_to.map((envelope) => ({
-    address: envelope.address,
-    domain: envelope.host,
-    envelope,
-  }))
+  const recipients = recipientsOf(transaction)
   const read = await readExact(transaction, { undoRenaming: false })
   let arrival: Arrival<Recipient>
   try {
@@ -140,12 +131,7 @@ export async function splitOpened(
   const found = transaction && seen.get(transaction)
   if (!transaction || !found?.sealed || !found.opened) return GO_ON
   const { sealed, opened } = found
-  const checkStillWanted = (): void => {
-    if (deadline.passed)
-      throw new TempError('haraka/deadline', 'the deadline passed before the copies were queued')
-    if (connection.transaction !== transaction)
-      throw new TempError('haraka/queue', 'the client went away')
-  }
+  const checkStillWanted = stillWanted(connection, transaction, deadline)
   const route = routeOfCopies(plugin.haraka_require('plugins') as PluginsModule, connection)
   const options = { ...outboundOf(plugin), checkStillWanted }
   await queueCopies(

@@ -1,29 +1,16 @@
 // What hisho/encrypt does in Haraka's queue hooks: the plan of lib/protection, carried out on the transaction.
-import { TempError } from '../errors.ts'
 import { closeBody, peekBody, type Message } from '../mail/message.ts'
 import { PEEK_BYTES, protectionOf } from '../mail/protected-content.ts'
 import { planOutgoing, type Decision, type OutgoingGroup } from '../protection/outgoing.ts'
 import type { Services } from '../services/services.ts'
-import {
-  OK,
-  type Address,
-  type Connection,
-  type Plugin,
-  type PluginsModule,
-  type Transaction,
-} from './api.ts'
+import { OK, type Connection, type Plugin, type PluginsModule, type Transaction } from './api.ts'
+import { recipientsOf, stillWanted, type Recipient } from './envelope.ts'
 import { readExact, replaceMessage } from './exact-message.ts'
 import { GO_ON, logTo, type Deadline, type Verdict } from './hook.ts'
 import { covers, markOf, setMark, type Mark } from './mark.ts'
 import { outboundOf } from './outbound.ts'
 import { queueCopies } from './queue-copies.ts'
 import { routeOfCopies } from './route.ts'
-
-interface Recipient {
-  readonly address: string
-  readonly domain: string
-  readonly envelope: Address
-}
 
 type Group = OutgoingGroup<Recipient>
 
@@ -36,12 +23,7 @@ export async function protectConnection(
 ): Promise<Verdict> {
   const transaction = connection.transaction
   if (!transaction || isDecided(transaction) || needsNothing(services, transaction)) return GO_ON
-  const checkStillWanted = (): void => {
-    if (deadline.passed)
-      throw new TempError('haraka/deadline', 'the deadline passed before the copies were queued')
-    if (connection.transaction !== transaction)
-      throw new TempError('haraka/queue', 'the client went away')
-  }
+  const checkStillWanted = stillWanted(connection, transaction, deadline)
   const { groups, message } = await plan(plugin, services, transaction)
   try {
     checkStillWanted()
@@ -107,11 +89,7 @@ async function plan(
   services: Services,
   transaction: Transaction,
 ): Promise<{ groups: Group[]; message: Message }> {
-  const recipients = transaction.rcpt_to.map((envelope) => ({
-    address: envelope.address,
-    domain: envelope.host,
-    envelope,
-  }))
+  const recipients = recipientsOf(transaction)
   const read = await readExact(transaction, { undoRenaming: true })
   try {
     const { start, message } = await peekBody(read, PEEK_BYTES)
