@@ -17,6 +17,7 @@ export const PRIORITY = {
 export function registerWithGate(plugin: Plugin, gate: string): void {
   checkHaraka(plugin)
   const services = servicesOf(plugin)
+  warnOfTimeouts(plugin, services.lookupMs)
   const plugins = plugin.haraka_require('plugins') as PluginsModule
   // A plugin of its own, so that `skip_plugins` with our name does not switch the gate off too.
   if (!plugins.registered_plugins[gate]) plugins.load_plugin(gate)
@@ -24,6 +25,15 @@ export function registerWithGate(plugin: Plugin, gate: string): void {
   plugin.register_hook('init_child', 'check_hooks')
   // The master process only starts workers; without `nodes` there is no other process than this.
   if (cluster.isWorker) services.warm()
+}
+
+/** Nothing is lost or in clear for it, but mail would be deferred without need. */
+function warnOfTimeouts(plugin: Plugin, lookupMs: number): void {
+  const seconds = plugin.timeout - 1
+  if (plugin.timeout !== 0 && lookupMs >= seconds * 1000)
+    plugin.logwarn(
+      `a DNS look-up may take ${lookupMs / 1000} s (hisho.ini [dns]) and ${plugin.name} has ${seconds} s: mail is deferred when DNS is slow`,
+    )
 }
 
 /** init_master and init_child: all plugins have registered by now. */

@@ -26,6 +26,8 @@ export interface Services {
   readonly ibe: Ibe
   readonly schemes: readonly Scheme[]
   readonly normalizeAddress: (address: string) => string
+  /** The longest that a DNS look-up may take. */
+  readonly lookupMs: number
   /** Opens the vault, starts the threads and connects to Redis, so that the first mail does not wait. */
   warm(): void
   close(): Promise<void>
@@ -82,6 +84,7 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     ibe,
     schemes: [createIbeScheme({ ibe, directory, clock, masterKeys })],
     normalizeAddress: remembered(normalizeAddress),
+    lookupMs: settings.dns.timeoutMs * settings.dns.tries * settings.dns.servers.length,
     warm: () => {
       pool.warm()
       keyRing.contents().catch(() => {}) // said in the log by itself
