@@ -114,7 +114,7 @@ export function siteFiles(options: SiteOptions): Files {
 
 /** Short waits, one thread; `more` are sections of their own. */
 export function hishoIni(dnsPort: number, more = ''): string {
-  return `[main]\nworkers=1\n[dns]\nservers=127.0.0.1:${dnsPort}\ntimeout_ms=500\ntries=1\n[parameters]\nttl_floor=0\n${more}`
+  return `[main]\nworkers=1\n[dns]\nservers=127.0.0.1:${dnsPort}\ntimeout_ms=500\ntries=3\n[parameters]\nttl_floor=0\n${more}`
 }
 
 export function siteEnvironment(keys: SiteKeys): Record<string, string> {
