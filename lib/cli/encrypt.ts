@@ -88,9 +88,10 @@ function onlyDomain(addresses: readonly string[]): string {
 }
 
 async function offerFor(domain: string, services: Services): Promise<Offer> {
-  for (const name of services.table.current().ruleFor(domain).schemes) {
+  const { schemes, paramsTrust } = services.table.current().ruleFor(domain)
+  for (const name of schemes) {
     const scheme = services.schemes.find((known) => known.name === name)
-    const offer = await scheme?.offer(domain)
+    const offer = await scheme?.offer(domain, paramsTrust)
     if (offer) return offer
   }
   throw new PermError('protection/no-key', `${domain} publishes no key`)

@@ -7,6 +7,10 @@ export interface Offer {
   readonly scheme: string
   /** For logs: scheme, serial, no secret. */
   readonly description: string
+  /** Why the key may not be what the domain publishes now: then it does not satisfy `required`. */
+  readonly untrusted?: string
+  /** The format knows one recipient a message: each gets a copy of its own. */
+  readonly oneRecipient?: true
   /**
    * The message for the wire, readable by these addresses (normalised, all of the offer's domain).
    * Failures come while its body is read: nothing of it may be let go before the end.
@@ -14,13 +18,17 @@ export interface Offer {
   seal(addresses: readonly string[], message: Message): Message
 }
 
+/** Where a domain's public parameters may come from, in order of trust. docs/trust.md. */
+export const TRUST_SOURCES = ['dnssec', 'doh', 'well_known', 'continuity'] as const
+export type TrustSource = (typeof TRUST_SOURCES)[number]
+
 export interface Scheme {
   readonly name: string
   /**
    * undefined: the domain publishes nothing for this scheme. TempError: nobody can say now.
    * PermError ibe/parameters and the like: what it publishes cannot be used.
    */
-  offer(domain: string): Promise<Offer | undefined>
+  offer(domain: string, trust: readonly TrustSource[]): Promise<Offer | undefined>
   /** Whether the root of a message says that it is of this scheme. */
   detect(fields: readonly Field[]): boolean
   /** Opens it for those of the envelope's addresses (normalised) it was sealed for. TempError while the cause may pass. */

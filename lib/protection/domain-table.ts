@@ -1,9 +1,12 @@
 // config/hisho.yaml: which domains are ours, and what is owed to mail for each other one. No secrets.
 import { domainToASCII } from 'node:url'
+import { TRUST_SOURCES, type TrustSource } from '../mail/scheme.ts'
 import { parseYaml, type YamlFile } from '../yaml/document.ts'
 
 export type EncryptMode = 'never' | 'opportunistic' | 'required'
 export type OnLookupFailure = 'defer' | 'send_plain'
+/** What becomes of a message whose signature is missing or bad. */
+export type SignatureAction = 'accept' | 'mark' | 'reject'
 
 export interface DomainRule {
   /** As in the table: a domain, `*.domain`, or `*`. */
@@ -12,6 +15,11 @@ export interface DomainRule {
   /** Names of schemes, the preferred one first. */
   readonly schemes: readonly string[]
   readonly onLookupFailure: OnLookupFailure
+  /** Where its public parameters may come from. */
+  readonly paramsTrust: readonly TrustSource[]
+  /** Of mail in its name, if it says in DNS that it signs. */
+  readonly missingSignature: SignatureAction
+  readonly failedSignature: SignatureAction
 }
 
 export interface DomainTable {
@@ -28,11 +36,22 @@ export const DEFAULT_RULE: DomainRule = {
   encrypt: 'opportunistic',
   schemes: ['ibe'],
   onLookupFailure: 'defer',
+  paramsTrust: TRUST_SOURCES,
+  missingSignature: 'accept',
+  failedSignature: 'mark',
 }
 
 const ENCRYPT_MODES: readonly EncryptMode[] = ['never', 'opportunistic', 'required']
 const ON_LOOKUP_FAILURE: readonly OnLookupFailure[] = ['defer', 'send_plain']
-const RULE_KEYS = new Set(['encrypt', 'schemes', 'on_lookup_failure'])
+const SIGNATURE_ACTIONS: readonly SignatureAction[] = ['accept', 'mark', 'reject']
+const RULE_KEYS = new Set([
+  'encrypt',
+  'schemes',
+  'on_lookup_failure',
+  'params_trust',
+  'missing_signature',
+  'failed_signature',
+])
 
 /** PermError table/malformed with file, line, column and key if anything in it is not as described. */
 export function parseDomainTable(
@@ -102,29 +121,39 @@ function parseRule(
     if (!RULE_KEYS.has(name))
       throw yaml.errorAt([...path, name], `no such key (${[...RULE_KEYS].join(', ')})`)
   }
-  const encrypt = oneOf(
-    yaml,
-    [...path, 'encrypt'],
-    rule['encrypt'],
-    ENCRYPT_MODES,
-    DEFAULT_RULE.encrypt,
-  )
-  const onLookupFailure = oneOf(
-    yaml,
-    [...path, 'on_lookup_failure'],
-    rule['on_lookup_failure'],
+  const choice = <T extends string>(name: string, known: readonly T[], fallback: T): T =>
+    oneOf(yaml, [...path, name], rule[name], known, fallback)
+  const choices = <T extends string>(
+    name: string,
+    known: readonly T[],
+    fallback: readonly T[],
+    what: string,
+  ): readonly T[] => {
+    if (rule[name] === undefined) return fallback
+    const found = list(yaml, [...path, name], rule[name]).map((word, at) =>
+      oneOf(yaml, [...path, name, at], word, known),
+    )
+    if (found.length === 0) throw yaml.errorAt([...path, name], `must name at least one ${what}`)
+    return found
+  }
+  const encrypt = choice('encrypt', ENCRYPT_MODES, DEFAULT_RULE.encrypt)
+  const onLookupFailure = choice(
+    'on_lookup_failure',
     ON_LOOKUP_FAILURE,
     DEFAULT_RULE.onLookupFailure,
   )
   if (encrypt === 'required' && onLookupFailure === 'send_plain') {
     throw yaml.errorAt([...path, 'on_lookup_failure'], 'send_plain contradicts encrypt: required')
   }
-  const schemes = list(yaml, [...path, 'schemes'], rule['schemes'] ?? DEFAULT_RULE.schemes).map(
-    (name, at) => oneOf(yaml, [...path, 'schemes', at], name, knownSchemes, ''),
-  )
-  if (schemes.length === 0)
-    throw yaml.errorAt([...path, 'schemes'], 'must name at least one scheme')
-  return { pattern, encrypt, schemes, onLookupFailure }
+  return {
+    pattern,
+    encrypt,
+    schemes: choices('schemes', knownSchemes, DEFAULT_RULE.schemes, 'scheme'),
+    onLookupFailure,
+    paramsTrust: choices('params_trust', TRUST_SOURCES, DEFAULT_RULE.paramsTrust, 'source'),
+    missingSignature: choice('missing_signature', SIGNATURE_ACTIONS, DEFAULT_RULE.missingSignature),
+    failedSignature: choice('failed_signature', SIGNATURE_ACTIONS, DEFAULT_RULE.failedSignature),
+  }
 }
 
 function asPattern(key: string): string | undefined {
@@ -163,10 +192,9 @@ function oneOf<T extends string>(
   path: Path,
   value: unknown,
   known: readonly T[],
-  fallback: T,
+  fallback?: T,
 ): T {
-  if (value === undefined && fallback !== '') return fallback
-  const found = known.find((word) => word === value)
+  const found = value === undefined ? fallback : known.find((word) => word === value)
   if (!found) throw yaml.errorAt(path, `must be one of ${known.join(', ')}`)
   return found
 }

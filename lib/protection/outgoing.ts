@@ -68,7 +68,7 @@ async function firstOffer(
     const scheme = options.schemes.find((known) => known.name === name)
     if (!scheme) continue
     try {
-      const offer = await scheme.offer(domain)
+      const offer = await scheme.offer(domain, rule.paramsTrust)
       if (offer) return offer
     } catch (error) {
       if (!(error instanceof PermError)) throw error

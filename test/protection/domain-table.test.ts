@@ -42,6 +42,7 @@ describe('the table of domains', () => {
 
   it('a rule holds what the table says', () => {
     assert.deepEqual(TABLE.ruleFor('b.example'), {
+      ...DEFAULT_RULE,
       pattern: 'b.example',
       encrypt: 'required',
       schemes: ['psk', 'ibe'],

@@ -12,7 +12,7 @@ import type { IbeJobs } from '../../lib/ibe/jobs.ts'
 import { createIbeScheme, type MasterKeys } from '../../lib/ibe/mail-scheme.ts'
 import { formatParameters } from '../../lib/ibe/parameters.ts'
 import { collect, messageBytes, readMessage } from '../../lib/mail/message.ts'
-import type { Scheme } from '../../lib/mail/scheme.ts'
+import { TRUST_SOURCES, type Scheme } from '../../lib/mail/scheme.ts'
 import { receive, type Arrival } from '../../lib/protection/incoming.ts'
 import { startDnsServer, type DnsServer } from '../support/dns-server.ts'
 import { fakeClock } from '../ibe/fake-clock.ts'
@@ -71,7 +71,7 @@ describe('a message that arrives', () => {
   })
 
   async function sealed(original: string, ...addresses: string[]): Promise<string> {
-    const offer = await scheme.offer('b.example')
+    const offer = await scheme.offer('b.example', TRUST_SOURCES)
     assert.ok(offer)
     const message = offer.seal(addresses, await readMessage([bytesOf(original)]))
     return latin1(await collect(messageBytes(message)))
