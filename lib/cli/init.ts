@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PermError } from '../errors.ts'
-import { withMasterKey, type Period, type VaultContents } from '../vault/contents.ts'
+import { activeEntries, withMasterKey, type Period, type VaultContents } from '../vault/contents.ts'
 import { writeAtomically } from '../vault/atomic-file.ts'
 import { writeVault } from '../vault/vault.ts'
 import type { Context } from './context.ts'
@@ -17,7 +17,7 @@ import {
   type FileOutcome,
 } from './new-files.ts'
 import { editTable, withLocal } from './table-edit.ts'
-import { activeEntries, generateEntry, openVault } from './vault-session.ts'
+import { generateEntry, openVault } from './vault-session.ts'
 import { recordText, zoneLine } from './zone-record.ts'
 
 export interface InitOptions {
@@ -51,8 +51,8 @@ export async function init(
   const vault = await openOrCreate(context, vaultFile)
   let contents = vault.contents
   for (const domain of domains) {
-    if (activeEntries(contents, domain).length > 0) continue
-    const entry = await generateEntry(context, contents, domain, period)
+    if (activeEntries(contents, domain, 'bf').length > 0) continue
+    const entry = await generateEntry(context, contents, domain, { scheme: 'bf', period })
     contents = withMasterKey(contents, domain, entry)
   }
   const changed = contents !== vault.contents
@@ -130,7 +130,7 @@ async function printSteps(
   const { changes, hints } = found
   terminal.line('\nPublish in DNS, so that others can encrypt to you:')
   for (const domain of domains)
-    for (const entry of activeEntries(contents, domain).slice(0, 1))
+    for (const entry of activeEntries(contents, domain, 'bf').slice(0, 1))
       terminal.line(`  ${zoneLine(domain, recordText(entry))}`)
   if (apply) await found.apply()
   if (changes.length > 0) {

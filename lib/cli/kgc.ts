@@ -1,11 +1,18 @@
 // `hisho kgc`: generations of master keys.
 import { PermError } from '../errors.ts'
 import { normalizeDomain } from '../ibe/mail-domain.ts'
-import { withMasterKey, withRetired, type Period, type VaultContents } from '../vault/contents.ts'
+import {
+  activeEntries,
+  entriesOf,
+  withEntry,
+  withMasterKey,
+  type Period,
+  type VaultContents,
+} from '../vault/contents.ts'
 import type { Context } from './context.ts'
 import { askYes, isInteractive } from './prompt.ts'
 import { formatTable } from './terminal.ts'
-import { activeEntries, entriesOf, generateEntry, openVault } from './vault-session.ts'
+import { generateEntry, openVault } from './vault-session.ts'
 import { recordText, zoneLine } from './zone-record.ts'
 
 export async function newGeneration(
@@ -15,9 +22,12 @@ export async function newGeneration(
 ): Promise<void> {
   const { terminal } = context
   const vault = await openVault(context)
-  const newest = activeEntries(vault.contents, domain)[0]
+  const newest = activeEntries(vault.contents, domain, 'bf')[0]
   const chosen = period ?? newest?.period ?? 'month'
-  const entry = await generateEntry(context, vault.contents, domain, chosen)
+  const entry = await generateEntry(context, vault.contents, domain, {
+    scheme: 'bf',
+    period: chosen,
+  })
   await vault.save(withMasterKey(vault.contents, domain, entry))
   terminal.line(`master key n=${entry.n} of ${domain} is in the vault (period ${chosen})`)
   terminal.line('\nPublish now, beside what is there:')
@@ -43,13 +53,13 @@ export async function retireGeneration(
 ): Promise<void> {
   const { terminal } = context
   const vault = await openVault(context)
-  const entry = entriesOf(vault.contents, domain).find((known) => known.n === n)
+  const entry = entriesOf(vault.contents, domain, 'bf').find((known) => known.n === n)
   if (!entry) throw new PermError('cli/usage', `the vault has no master key n=${n} of ${domain}`)
   if (entry.retired !== undefined) {
     terminal.line(`master key n=${n} of ${domain} was retired on ${entry.retired} already`)
     return
   }
-  if (activeEntries(vault.contents, domain)[0] === entry && !force) {
+  if (activeEntries(vault.contents, domain, 'bf')[0] === entry && !force) {
     throw new PermError(
       'cli/usage',
       `n=${n} is the newest master key of ${domain}: make a newer one first (hisho kgc new), or say --force and receive nothing encrypted any more`,
@@ -57,7 +67,7 @@ export async function retireGeneration(
   }
   if (!yes) await confirm(domain, n)
   const retired = new Date(context.clock.nowMs()).toISOString()
-  await vault.save(withRetired(vault.contents, domain, n, retired))
+  await vault.save(withEntry(vault.contents, domain, { ...entry, retired }))
   terminal.line(
     `master key n=${n} of ${domain} is retired: mail that was encrypted with it does not open any more`,
   )

@@ -3,7 +3,8 @@ import type { AnyParameters } from '../ibe/parameters.ts'
 import type { Context } from './context.ts'
 import { EXIT, type ExitCode } from './exit-code.ts'
 import { compareWithVault, fetchPublished, judge, type PublishedRecord } from './published.ts'
-import { activeEntries, entriesOf, openVault } from './vault-session.ts'
+import { activeEntries, entriesOf } from '../vault/contents.ts'
+import { openVault } from './vault-session.ts'
 import { recordText, zoneLine } from './zone-record.ts'
 
 export async function showParameters(
@@ -15,7 +16,7 @@ export async function showParameters(
   const services = context.services('with-table')
   const records = await fetchPublished(services, domain)
   const wanted = services.table.current().isLocal(domain)
-    ? activeEntries((await openVault(context)).contents, domain).map(recordText)
+    ? activeEntries((await openVault(context)).contents, domain, 'bf').map(recordText)
     : undefined
   if (json) {
     return terminal.json({
@@ -68,7 +69,7 @@ export async function checkParameters(
   const verdict = judge(records, clock)
   const local = services.table.current().isLocal(domain)
   const differences = local
-    ? compareWithVault(records, entriesOf((await openVault(context)).contents, domain), clock)
+    ? compareWithVault(records, entriesOf((await openVault(context)).contents, domain, 'bf'), clock)
     : []
   const mismatch = differences.some(({ severity }) => severity === 'fail')
   if (json) {

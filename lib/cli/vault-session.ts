@@ -2,7 +2,12 @@
 import { stat } from 'node:fs/promises'
 import type { SecretBytes } from '../crypto/secret-bytes.ts'
 import { TempError } from '../errors.ts'
-import type { MasterKeyEntry, Period, VaultContents } from '../vault/contents.ts'
+import {
+  entriesOf,
+  type MasterKeyEntry,
+  type Period,
+  type VaultContents,
+} from '../vault/contents.ts'
 import { readVault, writeVault } from '../vault/vault.ts'
 import type { Context } from './context.ts'
 
@@ -42,28 +47,17 @@ export async function generateEntry(
   context: Context,
   contents: VaultContents,
   domain: string,
-  period: Period,
+  { scheme, period }: { readonly scheme: 'bf' | 'cc'; readonly period: Period },
 ): Promise<MasterKeyEntry> {
   const { ibe } = context.services('without-table')
   const masterKey = await ibe.generateMasterKey()
   const publicKey = Buffer.from(await ibe.publicKey(masterKey)).toString('base64')
   return {
-    scheme: 'bf',
-    n: Math.max(0, ...entriesOf(contents, domain).map((entry) => entry.n)) + 1,
+    scheme,
+    n: Math.max(0, ...entriesOf(contents, domain, scheme).map((entry) => entry.n)) + 1,
     period,
     masterKey,
     publicKey,
     created: new Date(context.clock.nowMs()).toISOString(),
   }
-}
-
-export function entriesOf(contents: VaultContents, domain: string): readonly MasterKeyEntry[] {
-  return contents.get(domain)?.ibe ?? []
-}
-
-/** Those that open mail, the newest first. */
-export function activeEntries(contents: VaultContents, domain: string): MasterKeyEntry[] {
-  return entriesOf(contents, domain)
-    .filter((entry) => entry.retired === undefined)
-    .sort((one, other) => other.n - one.n)
 }

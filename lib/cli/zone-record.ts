@@ -10,7 +10,7 @@ const TTL_SECONDS = 3600
 export function recordText(entry: MasterKeyEntry): string {
   return formatParameters({
     version: '2.0',
-    scheme: entry.scheme,
+    scheme: entry.scheme === 'cc' ? 'cc' : 'bf',
     n: entry.n,
     period: entry.period,
     publicKey: Buffer.from(entry.publicKey, 'base64'),

@@ -25,11 +25,6 @@ const RECEIVER_LIMITS: KekCacheLimits = {
   maxAgeMs: 20 * MINUTE_MS,
   maxUses: Infinity,
 }
-const IDENTITY_KEY_LIMITS: KekCacheLimits = {
-  maxEntries: 10_000,
-  maxAgeMs: 60 * MINUTE_MS,
-  maxUses: Infinity,
-}
 
 export interface IbeOptions {
   readonly pool: WorkerPool<IbeJobs>
@@ -37,7 +32,6 @@ export interface IbeOptions {
   readonly limits?: {
     readonly sender?: KekCacheLimits
     readonly receiver?: KekCacheLimits
-    readonly identityKeys?: KekCacheLimits
   }
 }
 
@@ -48,8 +42,8 @@ export interface Ibe {
   publicKey(masterKey: SecretBytes): Promise<Uint8Array>
   /** Whether a public key is a point of the subgroup other than infinity. */
   checkPublicKey(publicKey: Uint8Array): Promise<boolean>
-  /** The identity key, 48 bytes. */
-  extract(masterKey: SecretBytes, identity: string): Promise<SecretBytes>
+  /** The identity key, 48 bytes; `dst` is the scheme's tag of H1. Costs a multiplication each time. */
+  extract(masterKey: SecretBytes, identity: string, dst: string): Promise<SecretBytes>
   /** A KEK for the identity, the same for some minutes. PermError ibe/parameters: the public key is no point. */
   encapsulate(request: EncapsulateRequest): Promise<EncapsulatedKek>
   /** PermError ibe/decrypt for everything that does not open. */
@@ -72,7 +66,7 @@ export interface EncapsulatedKek {
 }
 
 export interface DecapsulateRequest {
-  readonly masterKey: SecretBytes
+  readonly identityKey: SecretBytes
   readonly n: number
   readonly identity: string
   readonly encapsulation: Uint8Array
@@ -86,32 +80,15 @@ export function createIbePool(options: Omit<PoolOptions, 'entry'>): WorkerPool<I
 export function createIbe({ pool, clock, limits = {} }: IbeOptions): Ibe {
   const sent = createKekCache<Uint8Array>(clock, limits.sender ?? SENDER_LIMITS)
   const received = createKekCache<undefined>(clock, limits.receiver ?? RECEIVER_LIMITS)
-  const identityKeys = createKekCache<undefined>(clock, limits.identityKeys ?? IDENTITY_KEY_LIMITS)
-  const caches = [sent, received, identityKeys]
+  const caches = [sent, received]
   let sweeper: NodeJS.Timeout | undefined
-
-  const extract = async (masterKey: SecretBytes, identity: string): Promise<SecretBytes> => {
-    const name = digest(masterKey.bytes, identity)
-    const held = await identityKeys.take(name, async () =>
-      closed(await pool.run('extract', { masterKey: masterKey.bytes, identity })),
-    )
-    return held.secret
-  }
-  const open = async (request: DecapsulateRequest): Promise<Uint8Array> => {
-    const identityKey = await extract(request.masterKey, request.identity)
-    try {
-      const { encapsulation } = request
-      return await pool.run('decapsulate', { identityKey: identityKey.bytes, encapsulation })
-    } finally {
-      identityKey.wipe()
-    }
-  }
 
   return {
     generateMasterKey: async () => new SecretBytes(await pool.run('generateMasterKey', undefined)),
     publicKey: (masterKey) => pool.run('publicKey', { masterKey: masterKey.bytes }),
     checkPublicKey: (publicKey) => pool.run('checkPublicKey', { publicKey }),
-    extract,
+    extract: async (masterKey, identity, dst) =>
+      new SecretBytes(await pool.run('extract', { masterKey: masterKey.bytes, identity, dst })),
     async encapsulate({ publicKey, n, identity }) {
       const name = `${n} ${Buffer.from(publicKey).toString('base64')} ${identity}`
       const held = await sent.take(name, async () => {
@@ -121,11 +98,14 @@ export function createIbe({ pool, clock, limits = {} }: IbeOptions): Ibe {
       return { kek: held.secret, encapsulation: held.open }
     },
     async decapsulate(request) {
-      const { masterKey, n, identity, encapsulation } = request
+      const { identityKey, n, identity, encapsulation } = request
       if (encapsulation.length !== ENCAPSULATION_BYTES) throw decryptError()
-      // The master key is in the name, so that what is held opens for nobody who could not open it himself.
-      const name = digest(masterKey.bytes, encapsulation, `${n} ${identity}`)
-      const held = await received.take(name, async () => closed(await open(request)))
+      // The identity key is in the name, so that what is held opens for nobody who could not open it himself.
+      const name = digest(identityKey.bytes, encapsulation, `${n} ${identity}`)
+      const held = await received.take(name, async () => {
+        const key = { identityKey: identityKey.bytes, encapsulation }
+        return { secret: new SecretBytes(await pool.run('decapsulate', key)), open: undefined }
+      })
       return held.secret
     },
     startSweeping() {
@@ -139,10 +119,6 @@ export function createIbe({ pool, clock, limits = {} }: IbeOptions): Ibe {
       for (const cache of caches) cache.clear()
     },
   }
-}
-
-function closed(bytes: Uint8Array): { secret: SecretBytes; open: undefined } {
-  return { secret: new SecretBytes(bytes), open: undefined }
 }
 
 /** Only the last part may vary in length. */

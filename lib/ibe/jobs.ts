@@ -11,7 +11,7 @@ export interface IbeJobs {
   readonly publicKey: (args: { masterKey: Uint8Array }) => Uint8Array
   /** Whether these are 96 bytes of a point of the subgroup other than infinity. */
   readonly checkPublicKey: (args: { publicKey: Uint8Array }) => boolean
-  readonly extract: (args: { masterKey: Uint8Array; identity: string }) => Uint8Array
+  readonly extract: (args: { masterKey: Uint8Array; identity: string; dst: string }) => Uint8Array
   readonly encapsulate: (args: { publicKey: Uint8Array; identity: string }) => Encapsulated
   readonly decapsulate: (args: { identityKey: Uint8Array; encapsulation: Uint8Array }) => Uint8Array
 }
@@ -29,8 +29,8 @@ export function createJobs(curve: Bls12381): IbeJobs {
     generateMasterKey: () => generateMasterKey(curve),
     publicKey: ({ masterKey }) => wiping(masterKey, () => publicKey(curve, masterKey)),
     checkPublicKey: (args) => curve.parseG2(args.publicKey) !== undefined,
-    extract: ({ masterKey, identity }) =>
-      wiping(masterKey, () => extract(curve, masterKey, identity)),
+    extract: ({ masterKey, identity, dst }) =>
+      wiping(masterKey, () => extract(curve, masterKey, identity, dst)),
     encapsulate({ publicKey, identity }) {
       const lines = prepared.get(publicKey)
       if (lines === undefined) {

@@ -1,5 +1,8 @@
 // Where the identity keys of our own domains come from: master keys in a vault here, or a KGC elsewhere.
-import type { SecretBytes } from '../crypto/secret-bytes.ts'
+import { createHash } from 'node:crypto'
+import type { Clock } from '../clock.ts'
+import { SecretBytes } from '../crypto/secret-bytes.ts'
+import { createKekCache, type KekCache, type KekCacheLimits } from './kek-cache.ts'
 import type { PeriodKind } from './period.ts'
 
 /** What a master key is for. They never share one. */
@@ -24,4 +27,66 @@ export interface KeySource {
   generations(domain: string, scheme: KeyScheme): Promise<readonly Generation[]>
   /** undefined: there is no such generation (retired, or never here), or no key for this identity. A copy: the caller wipes it. */
   identityKey(request: IdentityKeyRequest): Promise<SecretBytes | undefined>
+}
+
+/** A generation with its master key, which stays its owner's. */
+export interface MasterKey extends Generation {
+  readonly masterKey: SecretBytes
+}
+
+export interface MasterKeySourceOptions {
+  /** The generations that are not retired, the newest first. TempError vault/locked while they are not to be had. */
+  readonly masterKeys: (domain: string, scheme: KeyScheme) => Promise<readonly MasterKey[]>
+  /** The identity key under a master key of the scheme. */
+  readonly extract: Readonly<
+    Record<KeyScheme, (masterKey: SecretBytes, identity: string) => Promise<SecretBytes>>
+  >
+  readonly clock: Clock
+  readonly limits?: KekCacheLimits
+}
+
+const IDENTITY_KEY_LIMITS: KekCacheLimits = {
+  maxEntries: 10_000,
+  maxAgeMs: 60 * 60_000,
+  maxUses: Infinity,
+}
+
+/** Identity keys held in memory only, by what they are for. */
+export type IdentityKeyCache = KekCache<undefined>
+
+export function createIdentityKeyCache(
+  clock: Clock,
+  limits: KekCacheLimits = IDENTITY_KEY_LIMITS,
+): IdentityKeyCache {
+  return createKekCache<undefined>(clock, limits)
+}
+
+export interface MasterKeySource extends KeySource {
+  readonly held: IdentityKeyCache
+}
+
+/** Keys from master keys that are at hand: each is extracted once and held for an hour. */
+export function createMasterKeySource(options: MasterKeySourceOptions): MasterKeySource {
+  const { masterKeys, extract, clock, limits } = options
+  const held = createIdentityKeyCache(clock, limits)
+  return {
+    held,
+    generations: async (domain, scheme) =>
+      (await masterKeys(domain, scheme)).map(({ n, period }) => ({ n, period })),
+    async identityKey({ scheme, domain, n, identity }) {
+      const found = (await masterKeys(domain, scheme)).find((known) => known.n === n)
+      if (found === undefined) return undefined
+      // The master key is in the name: another one under the same serial gives other keys.
+      const name = `${scheme} ${fingerprint(found.masterKey)} ${identity}`
+      const { secret } = await held.take(name, async () => ({
+        secret: await extract[scheme](found.masterKey, identity),
+        open: undefined,
+      }))
+      return secret
+    },
+  }
+}
+
+function fingerprint(key: SecretBytes): string {
+  return createHash('sha256').update(key.bytes).digest('base64')
 }

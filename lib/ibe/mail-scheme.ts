@@ -2,8 +2,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Clock } from '../clock.ts'
 import { open, seal } from '../container/container.ts'
-import type { Identity } from '../container/stanza.ts'
-import type { SecretBytes } from '../crypto/secret-bytes.ts'
 import { PermError, TempError } from '../errors.ts'
 import { messageBytes, readMessage } from '../mail/message.ts'
 import { formatEncrypted, isEncryptedMessage, parseEncrypted } from '../mail/multipart-encrypted.ts'
@@ -11,6 +9,7 @@ import type { Offer, Scheme } from '../mail/scheme.ts'
 import type { Directory } from './directory.ts'
 import type { Ibe } from './ibe.ts'
 import { parseIdentity } from './identity.ts'
+import type { KeySource } from './key-source.ts'
 import { periodAt } from './period.ts'
 import {
   bfIdentity,
@@ -21,18 +20,14 @@ import {
   type SkipReason,
 } from './stanza.ts'
 
-/** Finds the master key that opens for a domain under serial n. */
-export type MasterKeys = (domain: string, n: number) => SecretBytes | undefined
-
 export interface IbeSchemeOptions {
   readonly ibe: Ibe
   readonly directory: Pick<Directory, 'encryptionParameters'>
   readonly clock: Clock
-  /** TempError vault/locked while there are none to be had. */
-  readonly masterKeys: () => Promise<MasterKeys>
+  readonly keys: Pick<KeySource, 'identityKey'>
 }
 
-export function createIbeScheme({ ibe, directory, clock, masterKeys }: IbeSchemeOptions): Scheme {
+export function createIbeScheme({ ibe, directory, clock, keys }: IbeSchemeOptions): Scheme {
   return {
     name: 'ibe',
     detect: isEncryptedMessage,
@@ -62,21 +57,12 @@ export function createIbeScheme({ ibe, directory, clock, masterKeys }: IbeScheme
     async open(message, addresses) {
       const skipped: string[] = []
       const wanted = new Set(addresses)
-      const identity: Identity = {
-        async unwrap(stanzas) {
-          const named = stanzas.some(
-            (stanza) =>
-              stanza.type === BF_STANZA_TYPE && wanted.has(addressOf(parseBfStanza(stanza))),
-          )
-          if (!named) return undefined // the vault is not asked for what is not ours
-          return bfIdentity({
-            ibe,
-            masterKeys: await masterKeys(),
-            accepts: (name) => wanted.has(parseIdentity(name).address),
-            onSkip: (reason, stanza) => skipped.push(skipText(reason, stanza)),
-          }).unwrap(stanzas)
-        },
-      }
+      const identity = bfIdentity({
+        ibe,
+        keys, // asked only for what names a recipient of ours
+        accepts: (name) => wanted.has(parseIdentity(name).address),
+        onSkip: (reason, stanza) => skipped.push(skipText(reason, stanza)),
+      })
       try {
         const { stanzas, plaintext } = await open([identity], parseEncrypted(message))
         const opened = stanzas
@@ -107,8 +93,8 @@ function addressOf(stanza: BfStanza): string {
 
 function skipText(reason: SkipReason, { n, identity }: BfStanza): string {
   const { domain } = parseIdentity(identity)
-  return reason === 'no-master-key'
-    ? `no master key n=${n} for ${domain} (retired, or never here)`
+  return reason === 'no-key'
+    ? `no key n=${n} for ${domain} (retired, or never here)`
     : 'sealed for others too'
 }
 

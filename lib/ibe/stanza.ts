@@ -8,6 +8,7 @@ import { PermError } from '../errors.ts'
 import { decryptError, ENCAPSULATION_BYTES } from './boneh-franklin.ts'
 import type { Ibe } from './ibe.ts'
 import { parseIdentity } from './identity.ts'
+import type { KeySource } from './key-source.ts'
 import type { Parameters } from './parameters.ts'
 import { parseSerial } from './tag-list.ts'
 
@@ -49,12 +50,11 @@ export function bfRecipient({ ibe, parameters, identity }: BfRecipientOptions): 
 }
 
 /** Why a stanza of ours was left alone. */
-export type SkipReason = 'not-accepted' | 'no-master-key'
+export type SkipReason = 'not-accepted' | 'no-key'
 
 export interface BfIdentityOptions {
   readonly ibe: Pick<Ibe, 'decapsulate'>
-  /** The master key stays the caller's. */
-  readonly masterKeys: (domain: string, n: number) => SecretBytes | undefined
+  readonly keys: Pick<KeySource, 'identityKey'>
   /** Whether mail for this identity may be opened here and now: its address is a recipient of this message. */
   readonly accepts: (identity: string) => boolean
   readonly onSkip?: (reason: SkipReason, stanza: BfStanza) => void
@@ -67,9 +67,9 @@ export function bfIdentity(options: BfIdentityOptions): Identity {
       const ours = stanzasOfType(stanzas, BF_STANZA_TYPE, 4).map(parseBfStanza)
       let failures = 0
       for (const stanza of ours) {
-        const masterKey = masterKeyFor(stanza, options)
-        if (masterKey === undefined) continue
-        const fileKey = await openBfStanza(stanza, masterKey, options.ibe)
+        const identityKey = await identityKeyFor(stanza, options)
+        if (identityKey === undefined) continue
+        const fileKey = await openBfStanza(stanza, identityKey, options.ibe)
         if (fileKey !== undefined) return fileKey
         if (++failures === FAILURES_MAX) break
       }
@@ -127,25 +127,30 @@ function nameArguments(n: number, identity: string): [string, string] {
   return [String(n), Buffer.from(identity).toString('base64url')]
 }
 
-function masterKeyFor(stanza: BfStanza, options: BfIdentityOptions): SecretBytes | undefined {
-  const { masterKeys, accepts, onSkip } = options
-  if (!accepts(stanza.identity)) {
+async function identityKeyFor(
+  stanza: BfStanza,
+  { accepts, onSkip, keys }: BfIdentityOptions,
+): Promise<SecretBytes | undefined> {
+  const { identity, n } = stanza
+  if (!accepts(identity)) {
     onSkip?.('not-accepted', stanza)
     return undefined
   }
-  const masterKey = masterKeys(parseIdentity(stanza.identity).domain, stanza.n)
-  if (masterKey === undefined) onSkip?.('no-master-key', stanza)
-  return masterKey
+  const { domain } = parseIdentity(identity)
+  const identityKey = await keys.identityKey({ scheme: 'bf', domain, n, identity })
+  if (identityKey === undefined) onSkip?.('no-key', stanza)
+  return identityKey
 }
 
+/** Wipes the identity key. */
 async function openBfStanza(
   stanza: BfStanza,
-  masterKey: SecretBytes,
+  identityKey: SecretBytes,
   ibe: Pick<Ibe, 'decapsulate'>,
 ): Promise<Uint8Array | undefined> {
   const { n, identity, encapsulation, salt, sealed } = stanza
   try {
-    const kek = await ibe.decapsulate({ masterKey, n, identity, encapsulation })
+    const kek = await ibe.decapsulate({ identityKey, n, identity, encapsulation })
     try {
       const names = nameArguments(n, identity)
       return openFileKey(kek.bytes, salt, BF_STANZA_TYPE, names, sealed)
@@ -155,5 +160,7 @@ async function openBfStanza(
   } catch (error) {
     if (error instanceof PermError && error.code === 'ibe/decrypt') return undefined
     throw error
+  } finally {
+    identityKey.wipe()
   }
 }

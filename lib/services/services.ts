@@ -5,13 +5,16 @@ import { createMemoryCache } from '../cache/memory.ts'
 import { createRedisCache } from '../cache/redis.ts'
 import type { Clock } from '../clock.ts'
 import { createResolver, type Resolver } from '../dns/resolver.ts'
+import { PermError } from '../errors.ts'
+import { IDENTITY_DST } from '../ibe/boneh-franklin.ts'
 import { createDirectory, type Directory } from '../ibe/directory.ts'
 import { createIbe, createIbePool, type Ibe } from '../ibe/ibe.ts'
 import { normalizeAddress } from '../ibe/identity.ts'
+import { createMasterKeySource } from '../ibe/key-source.ts'
 import { createIbeScheme } from '../ibe/mail-scheme.ts'
 import type { Scheme } from '../mail/scheme.ts'
 import { openTableFile, type TableFile } from '../protection/table-file.ts'
-import { masterKeyFor } from '../vault/contents.ts'
+import { activeEntries } from '../vault/contents.ts'
 import { createKeyRing, type KeyRing } from '../vault/key-ring.ts'
 import type { SharedSettings } from './settings.ts'
 
@@ -71,10 +74,15 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     clock,
     log,
   })
-  const masterKeys = async () => {
-    const contents = await keyRing.contents()
-    return (domain: string, n: number) => masterKeyFor(contents, domain, n)?.masterKey
-  }
+  const keys = createMasterKeySource({
+    masterKeys: async (domain, scheme) => activeEntries(await keyRing.contents(), domain, scheme),
+    extract: {
+      bf: (masterKey, identity) => ibe.extract(masterKey, identity, IDENTITY_DST),
+      cc: () => Promise.reject(new PermError('crypto/unsupported', 'a=cc')),
+      bb2: () => Promise.reject(new PermError('crypto/unsupported', 'a=bb2')),
+    },
+    clock,
+  })
   return {
     table,
     keyRing,
@@ -82,7 +90,7 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     directory,
     cache,
     ibe,
-    schemes: [createIbeScheme({ ibe, directory, clock, masterKeys })],
+    schemes: [createIbeScheme({ ibe, directory, clock, keys })],
     normalizeAddress: remembered(normalizeAddress),
     lookupMs: settings.dns.timeoutMs * settings.dns.tries * settings.dns.servers.length,
     warm: () => {
@@ -92,6 +100,7 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     },
     close: async () => {
       ibe.close()
+      keys.held.clear()
       await Promise.all([pool.close(), cache.close()])
     },
   }

@@ -5,17 +5,22 @@ import { formatYaml, parseYaml, type YamlFile } from '../yaml/document.ts'
 
 export type Period = 'none' | 'day' | 'week' | 'month'
 
-/** One generation of identity-based keys of one of our domains. */
+/** What a master key is for: to encrypt (`bf`), to sign (`cc`), or to be read by senders that know the paper's format only (`bb2`). */
+export type MasterKeyScheme = 'bf' | 'cc' | 'bb2'
+
+/** One generation of identity-based keys of one of our domains, known by scheme and n. */
 export interface MasterKeyEntry {
-  readonly scheme: 'bf'
-  /** The serial of the parameters, docs/formats.md section 1.2. */
+  readonly scheme: MasterKeyScheme
+  /** The serial of the parameters, docs/formats.md section 1. */
   readonly n: number
   readonly period: Period
   readonly masterKey: SecretBytes
-  /** The public parameters that belong to it, as base64 of 96 bytes: so that nothing has to be computed to show them. */
+  /** The public parameters that belong to it, base64: so that nothing has to be computed to show them. */
   readonly publicKey: string
   /** ISO 8601, UTC. */
   readonly created: string
+  /** From then on its record is not published any more; it still opens what is under way. */
+  readonly withdrawn?: string
   /** From then on nothing is opened with it. */
   readonly retired?: string
 }
@@ -27,6 +32,14 @@ export interface Site {
 export type VaultContents = ReadonlyMap<string, Site>
 
 const PERIODS: readonly Period[] = ['none', 'day', 'week', 'month']
+
+/** Octets of master key and public key: docs/formats.md sections 1.1 and 3. */
+const SIZES: Readonly<Record<MasterKeyScheme, readonly [number, number]>> = {
+  bf: [32, 96],
+  cc: [32, 96],
+  bb2: [128, 576],
+}
+const SCHEMES: readonly MasterKeyScheme[] = ['bf', 'cc', 'bb2']
 
 /** PermError vault/malformed; the message names the place, never a value. */
 export function parseContents(text: string): VaultContents {
@@ -61,7 +74,8 @@ function parseEntry(
   const n = entry['n']
   if (typeof n !== 'number' || !Number.isSafeInteger(n) || n < 1)
     throw yaml.errorAt([...path, 'n'], 'must be a positive number')
-  if (entry['scheme'] !== 'bf') throw yaml.errorAt([...path, 'scheme'], 'must be bf')
+  const scheme = SCHEMES.find((known) => known === entry['scheme'])
+  if (!scheme) throw yaml.errorAt([...path, 'scheme'], `must be one of ${SCHEMES.join(', ')}`)
   const period = PERIODS.find((known) => known === entry['period'])
   if (!period) throw yaml.errorAt([...path, 'period'], `must be one of ${PERIODS.join(', ')}`)
   const base64 = (key: string, size: number): Buffer => {
@@ -71,15 +85,17 @@ function parseEntry(
       throw yaml.errorAt([...path, key], `must be base64 of ${size} bytes`)
     return bytes
   }
-  const key = base64('master_key', 32)
-  base64('public_key', 96)
+  const [masterKeyBytes, publicKeyBytes] = SIZES[scheme]
+  const key = base64('master_key', masterKeyBytes)
+  base64('public_key', publicKeyBytes)
   return {
-    scheme: 'bf',
+    scheme,
     n,
     period,
     masterKey: new SecretBytes(key),
     publicKey: text('public_key'),
     created: text('created'),
+    ...(entry['withdrawn'] === undefined ? {} : { withdrawn: text('withdrawn') }),
     ...(entry['retired'] === undefined ? {} : { retired: text('retired') }),
   }
 }
@@ -107,6 +123,7 @@ export function formatContents(contents: VaultContents): string {
           master_key: Buffer.from(entry.masterKey.bytes).toString('base64'),
           public_key: entry.publicKey,
           created: entry.created,
+          ...(entry.withdrawn === undefined ? {} : { withdrawn: entry.withdrawn }),
           ...(entry.retired === undefined ? {} : { retired: entry.retired }),
         })),
       },
@@ -115,13 +132,23 @@ export function formatContents(contents: VaultContents): string {
   return formatYaml({ version: 1, sites })
 }
 
-/** The master key that opens mail for a domain under serial n, unless it was retired. */
-export function masterKeyFor(
+/** A domain's entries of one scheme, the newest first, retired ones included. */
+export function entriesOf(
   contents: VaultContents,
   domain: string,
-  n: number,
-): MasterKeyEntry | undefined {
-  return contents.get(domain)?.ibe.find((entry) => entry.n === n && entry.retired === undefined)
+  scheme: MasterKeyScheme,
+): MasterKeyEntry[] {
+  const entries = contents.get(domain)?.ibe ?? []
+  return entries.filter((entry) => entry.scheme === scheme).sort((one, other) => other.n - one.n)
+}
+
+/** Those that open or sign, the newest first. */
+export function activeEntries(
+  contents: VaultContents,
+  domain: string,
+  scheme: MasterKeyScheme,
+): MasterKeyEntry[] {
+  return entriesOf(contents, domain, scheme).filter((entry) => entry.retired === undefined)
 }
 
 /** A copy with one more generation. PermError if that serial exists. */
@@ -131,25 +158,28 @@ export function withMasterKey(
   entry: MasterKeyEntry,
 ): VaultContents {
   const ibe = contents.get(domain)?.ibe ?? []
-  if (ibe.some((known) => known.n === entry.n)) {
-    throw new PermError('vault/malformed', `vault: ${domain} has a master key n=${entry.n} already`)
+  if (ibe.some((known) => known.n === entry.n && known.scheme === entry.scheme)) {
+    const which = `master key ${entry.scheme} n=${entry.n}`
+    throw new PermError('vault/malformed', `vault: ${domain} has a ${which} already`)
   }
   return new Map([...contents, [domain, { ibe: [...ibe, entry] }]])
 }
 
-/** A copy in which one generation is retired. PermError if there is none. */
-export function withRetired(
+/** A copy in which something about one generation is changed. PermError if there is none. */
+export function withEntry(
   contents: VaultContents,
   domain: string,
-  n: number,
-  retired: string,
+  changed: MasterKeyEntry,
 ): VaultContents {
+  const isIt = ({ n, scheme }: MasterKeyEntry): boolean =>
+    n === changed.n && scheme === changed.scheme
   const ibe = contents.get(domain)?.ibe ?? []
-  if (!ibe.some((known) => known.n === n)) {
-    throw new PermError('vault/malformed', `vault: ${domain} has no master key n=${n}`)
+  if (!ibe.some(isIt)) {
+    const which = `master key ${changed.scheme} n=${changed.n}`
+    throw new PermError('vault/malformed', `vault: ${domain} has no ${which}`)
   }
   return new Map([
     ...contents,
-    [domain, { ibe: ibe.map((known) => (known.n === n ? { ...known, retired } : known)) }],
+    [domain, { ibe: ibe.map((known) => (isIt(known) ? changed : known)) }],
   ])
 }

@@ -4,7 +4,7 @@ import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, beforeEach, describe, it } from 'node:test'
 import { SecretBytes } from '../../lib/crypto/secret-bytes.ts'
-import { withRetired } from '../../lib/vault/contents.ts'
+import { entriesOf, withEntry } from '../../lib/vault/contents.ts'
 import { writeVault } from '../../lib/vault/vault.ts'
 import { sabotage, saboteurFiles } from '../support/saboteur.ts'
 import { submit } from '../support/smtp-client.ts'
@@ -86,7 +86,11 @@ describe('mail that cannot be opened', () => {
 
   it('a retired key: delivered as it came, with a line that says why', async () => {
     const file = join(world.b.directory, 'config', 'hisho.vault.age')
-    const retired = withRetired(world.keysB.contents, 'b.example', 1, new Date().toISOString())
+    const [entry] = entriesOf(world.keysB.contents, 'b.example', 'bf')
+    const retired = withEntry(world.keysB.contents, 'b.example', {
+      ...entry!,
+      retired: new Date().toISOString(),
+    })
     await writeVault(
       `${file}.new`,
       retired,

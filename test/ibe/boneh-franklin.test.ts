@@ -6,7 +6,7 @@ import { decryptOnG2, encryptOnG2RFC9380 } from 'tlock-js/crypto/ibe'
 import { loadBls12381 } from '../../lib/crypto/mcl.ts'
 import type { Bls12381 } from '../../lib/crypto/mcl.ts'
 import { PermError } from '../../lib/errors.ts'
-import { hashIdentity, openKek, sealKek } from '../../lib/ibe/boneh-franklin.ts'
+import { hashIdentity, IDENTITY_DST, openKek, sealKek } from '../../lib/ibe/boneh-franklin.ts'
 import { createJobs } from '../../lib/ibe/jobs.ts'
 import { extract, generateMasterKey, publicKey } from '../../lib/ibe/kgc.ts'
 import { nobleExtract, nobleOpen, noblePublicKey, nobleSeal } from './noble-bf.ts'
@@ -169,7 +169,7 @@ describe('Boneh-Franklin FullIdent', () => {
     const other = jobs.encapsulate({ publicKey: key, identity: 'a@b.example' })
     assert.notDeepEqual(one.kek, other.kek)
     assert.notDeepEqual(one.encapsulation, other.encapsulation)
-    const identityKey = jobs.extract({ masterKey, identity: 'a@b.example' })
+    const identityKey = jobs.extract({ masterKey, identity: 'a@b.example', dst: IDENTITY_DST })
     assert.deepEqual(masterKey, new Uint8Array(32))
     const opened = openKek(curve, curve.parseG1(identityKey)!, one.encapsulation)
     assert.equal(toHex(opened), toHex(one.kek))

@@ -9,9 +9,11 @@ import { PermError } from '../../lib/errors.ts'
 import { createIbe, createIbePool } from '../../lib/ibe/ibe.ts'
 import type { Ibe } from '../../lib/ibe/ibe.ts'
 import type { IbeJobs } from '../../lib/ibe/jobs.ts'
+import type { MasterKeySource } from '../../lib/ibe/key-source.ts'
 import type { Parameters } from '../../lib/ibe/parameters.ts'
 import { bfIdentity, bfRecipient, formatBfStanza, parseBfStanza } from '../../lib/ibe/stanza.ts'
 import { fakeClock } from './fake-clock.ts'
+import { keysOf } from './keys.ts'
 import { fromHex, readVectors, toHex } from './vectors.ts'
 
 const { cases } = readVectors<{ cases: readonly Record<string, string>[] }>('ibe-bf')
@@ -32,6 +34,7 @@ describe('hisho/bf stanzas', () => {
   let masterKey: SecretBytes
   let parameters: Parameters<'bf'>
   const clock = fakeClock()
+  let keys: MasterKeySource
   before(async () => {
     pool = createIbePool({ size: 2, queueLimit: 100 })
     const counting: WorkerPool<IbeJobs> = {
@@ -45,6 +48,7 @@ describe('hisho/bf stanzas', () => {
     }
     ibe = createIbe({ pool: counting, clock })
     masterKey = await ibe.generateMasterKey()
+    keys = keysOf(ibe, clock, () => masterKey)
     const publicKey = await ibe.publicKey(masterKey)
     parameters = { version: '2.0', scheme: 'bf', n: 3, period: 'month', publicKey }
   })
@@ -55,7 +59,7 @@ describe('hisho/bf stanzas', () => {
   const wrap = (fileKey: Uint8Array, identity = ALICE): Promise<readonly Stanza[]> =>
     bfRecipient({ ibe, parameters, identity }).wrap(fileKey)
   const reader = (more: Partial<Parameters_> = {}) =>
-    bfIdentity({ ibe, masterKeys: () => masterKey, accepts: () => true, ...more })
+    bfIdentity({ ibe, keys, accepts: () => true, ...more })
   type Parameters_ = Omit<globalThis.Parameters<typeof bfIdentity>[0], 'ibe'>
 
   for (const vector of good) {
@@ -66,7 +70,7 @@ describe('hisho/bf stanzas', () => {
       assert.equal(read.n, vector['n'])
       const bytes = (field: string): Uint8Array => fromHex(vector[field]!)
       const key = new SecretBytes(bytes('master_key'))
-      const opened = await reader({ masterKeys: () => key }).unwrap([stanza])
+      const opened = await reader({ keys: keysOf(ibe, clock, () => key) }).unwrap([stanza])
       assert.equal(toHex(opened!), vector['file_key'])
       const { n, identity, encapsulation, salt } = read
       const kek = bytes('kek')
@@ -75,17 +79,19 @@ describe('hisho/bf stanzas', () => {
     })
   }
 
-  it('open for the identity they were written to, and ask for the master key of its domain and serial', async () => {
+  it('open for the identity they were written to, and ask for the identity key of its domain and serial', async () => {
     const fileKey = randomBytes(16)
     const asked: unknown[] = []
     const identity = reader({
-      masterKeys: (...what) => {
-        asked.push(what)
-        return masterKey
+      keys: {
+        identityKey: (request) => {
+          asked.push(request)
+          return keys.identityKey(request)
+        },
       },
     })
     assert.equal(toHex((await identity.unwrap(await wrap(fileKey)))!), toHex(fileKey))
-    assert.deepEqual(asked, [['b.example', 3]])
+    assert.deepEqual(asked, [{ scheme: 'bf', domain: 'b.example', n: 3, identity: ALICE }])
   })
 
   it('with a KEK that is known cost no worker, on either side', async () => {
@@ -111,7 +117,7 @@ describe('hisho/bf stanzas', () => {
     assert.notDeepEqual(bob.encapsulation, later.encapsulation)
   })
 
-  it('are left alone if the identity is not accepted or the master key is not known, and say why', async () => {
+  it('are left alone if the identity is not accepted or there is no key, and say why', async () => {
     const stanzas = [
       ...(await wrap(randomBytes(16))),
       ...(await wrap(randomBytes(16), 'bob@b.example')),
@@ -120,11 +126,11 @@ describe('hisho/bf stanzas', () => {
     const before = jobs
     const identity = reader({
       accepts: (name) => name === ALICE,
-      masterKeys: () => undefined,
+      keys: keysOf(ibe, clock, () => undefined),
       onSkip: (reason, stanza) => skipped.push(`${reason} ${stanza.identity}`),
     })
     assert.equal(await identity.unwrap(stanzas), undefined)
-    assert.deepEqual(skipped, [`no-master-key ${ALICE}`, 'not-accepted bob@b.example'])
+    assert.deepEqual(skipped, [`no-key ${ALICE}`, 'not-accepted bob@b.example'])
     assert.equal(jobs, before, 'nothing was computed')
   })
 
@@ -132,7 +138,10 @@ describe('hisho/bf stanzas', () => {
     const [stanza] = await wrap(randomBytes(16))
     assert.ok(await reader().unwrap([stanza!]))
     const other = await ibe.generateMasterKey()
-    await assert.rejects(reader({ masterKeys: () => other }).unwrap([stanza!]), isDecryptError)
+    await assert.rejects(
+      reader({ keys: keysOf(ibe, clock, () => other) }).unwrap([stanza!]),
+      isDecryptError,
+    )
     const changed = [
       ['4', ...stanza!.args.slice(1)],
       ['3', Buffer.from('bob@b.example').toString('base64url'), ...stanza!.args.slice(2)],

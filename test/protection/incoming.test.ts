@@ -9,13 +9,14 @@ import { createDirectory } from '../../lib/ibe/directory.ts'
 import { createIbe, createIbePool, type Ibe } from '../../lib/ibe/ibe.ts'
 import { normalizeAddress } from '../../lib/ibe/identity.ts'
 import type { IbeJobs } from '../../lib/ibe/jobs.ts'
-import { createIbeScheme, type MasterKeys } from '../../lib/ibe/mail-scheme.ts'
+import { createIbeScheme } from '../../lib/ibe/mail-scheme.ts'
 import { formatParameters } from '../../lib/ibe/parameters.ts'
 import { collect, messageBytes, readMessage } from '../../lib/mail/message.ts'
 import { TRUST_SOURCES, type Scheme } from '../../lib/mail/scheme.ts'
 import { receive, type Arrival } from '../../lib/protection/incoming.ts'
 import { startDnsServer, type DnsServer } from '../support/dns-server.ts'
 import { fakeClock } from '../ibe/fake-clock.ts'
+import { keysOf } from '../ibe/keys.ts'
 import { bytesOf, latin1 } from '../mail/pieces.ts'
 
 interface Recipient {
@@ -34,7 +35,7 @@ describe('a message that arrives', () => {
   let dns: DnsServer
   let scheme: Scheme
   let masterKey: SecretBytes
-  let masterKeys: () => Promise<MasterKeys>
+  let masterKeys: () => Promise<(domain: string, n: number) => SecretBytes | undefined>
 
   before(async () => {
     pool = createIbePool({ size: 1, queueLimit: 100 })
@@ -59,7 +60,12 @@ describe('a message that arrives', () => {
       checkPublicKey: (key) => ibe.checkPublicKey(key),
       log: () => {},
     })
-    scheme = createIbeScheme({ ibe, directory, clock, masterKeys: () => masterKeys() })
+    scheme = createIbeScheme({
+      ibe,
+      directory,
+      clock,
+      keys: keysOf(ibe, clock, async (domain, n) => (await masterKeys())(domain, n)),
+    })
   })
   after(async () => {
     ibe.close()
@@ -322,7 +328,7 @@ describe('a message that arrives', () => {
     masterKeys = async () => () => undefined
     const arrival = await arrive(text, 'alice@b.example')
     assert.ok(arrival.status === 'closed')
-    assert.match(arrival.reason, /no master key n=1 for b\.example/)
+    assert.match(arrival.reason, /no key n=1 for b\.example/)
   })
 
   it('is closed under another master key', async () => {

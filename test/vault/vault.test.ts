@@ -20,11 +20,12 @@ import { SecretBytes } from '../../lib/crypto/secret-bytes.ts'
 import { HishoError, PermError, TempError } from '../../lib/errors.ts'
 import { writeAtomically } from '../../lib/vault/atomic-file.ts'
 import {
+  activeEntries,
+  entriesOf,
   formatContents,
-  masterKeyFor,
   parseContents,
   withMasterKey,
-  withRetired,
+  withEntry,
   type MasterKeyEntry,
   type VaultContents,
 } from '../../lib/vault/contents.ts'
@@ -215,12 +216,16 @@ describe('what the vault holds', () => {
       },
     })
 
-  it('is found by domain and serial, unless it was retired', () => {
-    assert.equal(masterKeyFor(CONTENTS, 'b.example', 2)?.n, 2)
-    assert.equal(masterKeyFor(CONTENTS, 'b.example', 1), undefined)
-    assert.equal(masterKeyFor(CONTENTS, 'b.example', 3), undefined)
-    assert.equal(masterKeyFor(CONTENTS, 'd.example', 2), undefined)
-    assert.equal(masterKeyFor(CONTENTS, '__proto__', 2), undefined)
+  it('is found by domain and scheme, the newest first, unless it was retired', () => {
+    const serials = (domain: string) => activeEntries(CONTENTS, domain, 'bf').map(({ n }) => n)
+    assert.deepEqual(serials('b.example'), [2])
+    assert.deepEqual(
+      entriesOf(CONTENTS, 'b.example', 'bf').map(({ n }) => n),
+      [2, 1],
+    )
+    assert.deepEqual(activeEntries(CONTENTS, 'b.example', 'cc'), [])
+    assert.deepEqual(serials('d.example'), [])
+    assert.deepEqual(serials('__proto__'), [])
   })
 
   it('gets another generation, and no serial twice', () => {
@@ -234,11 +239,17 @@ describe('what the vault holds', () => {
       [1, 2],
     )
     assert.throws(() => withMasterKey(more, 'b.example', entry(2)), PermError)
-    const retired = withRetired(more, 'b.example', 1, '2026-12-01T00:00:00Z')
-    assert.equal(masterKeyFor(retired, 'b.example', 1), undefined)
-    assert.equal(masterKeyFor(more, 'b.example', 1)?.n, 1)
-    assert.throws(() => withRetired(more, 'b.example', 9, 'x'), PermError)
-    assert.throws(() => withRetired(more, 'c.example', 1, 'x'), PermError)
+    const signing = withMasterKey(more, 'b.example', entry(2, { scheme: 'cc' }))
+    assert.equal(activeEntries(signing, 'b.example', 'cc').length, 1)
+    const retired = withEntry(more, 'b.example', entry(1, { retired: '2026-12-01T00:00:00Z' }))
+    assert.deepEqual(
+      activeEntries(retired, 'b.example', 'bf').map(({ n }) => n),
+      [2],
+    )
+    assert.equal(activeEntries(more, 'b.example', 'bf').length, 2)
+    assert.throws(() => withEntry(more, 'b.example', entry(9)), PermError)
+    assert.throws(() => withEntry(more, 'b.example', entry(1, { scheme: 'cc' })), PermError)
+    assert.throws(() => withEntry(more, 'c.example', entry(1)), PermError)
   })
 
   it('survives being written and read', () => {
@@ -269,7 +280,7 @@ describe('what the vault holds', () => {
     [/ibe\.0\.n: must be a positive number/, one({ n: 0 })],
     [/ibe\.0\.n: must be a positive number/, one({ n: '1' })],
     [/ibe\.0\.n: must be a positive number/, one({ n: 1.5 })],
-    [/ibe\.0\.scheme: must be bf/, one({ scheme: MASTER_KEY })],
+    [/ibe\.0\.scheme: must be one of bf, cc, bb2/, one({ scheme: MASTER_KEY })],
     [/ibe\.0\.period: must be one of/, one({ period: MASTER_KEY })],
     [/ibe\.0\.master_key: must be a text/, one({ master_key: 1 })],
     [/ibe\.0\.master_key: must be base64 of 32 bytes/, one({ master_key: `${MASTER_KEY}AAAA` })],

@@ -7,7 +7,7 @@ import type { SharedSettings } from '../../services/settings.ts'
 import type { VaultContents } from '../../vault/contents.ts'
 import type { Context } from '../context.ts'
 import { compareWithVault, fetchPublished, judge } from '../published.ts'
-import { activeEntries, entriesOf } from '../vault-session.ts'
+import { activeEntries, entriesOf } from '../../vault/contents.ts'
 import { fail, ok, reasonOf, warn, type Finding } from './finding.ts'
 
 export async function checkDns(context: Context, domain: string): Promise<Finding> {
@@ -36,16 +36,16 @@ export async function checkPublished(
     const verdict = judge(records, context.clock)
     if (!contents)
       return [warn(check, `published: ${verdict.status}`, 'not compared: the vault is not open')]
-    const differences = compareWithVault(records, entriesOf(contents, domain), context.clock)
+    const differences = compareWithVault(records, entriesOf(contents, domain, 'bf'), context.clock)
     if (differences.length > 0)
       return differences.map(({ severity, text }) =>
         severity === 'fail' ? fail(check, text, advice) : warn(check, text, advice),
       )
-    if (activeEntries(contents, domain).length === 0) {
+    if (activeEntries(contents, domain, 'bf').length === 0) {
       const found = 'no master key, and nothing published: it receives nothing encrypted'
       return [warn(check, found, `hisho kgc new --domain ${domain}`)]
     }
-    return [ok(check, `n=${activeEntries(contents, domain)[0]?.n} as in the vault`)]
+    return [ok(check, `n=${activeEntries(contents, domain, 'bf')[0]?.n} as in the vault`)]
   } catch (error) {
     return [fail(check, reasonOf(error), 'see dns')]
   }
