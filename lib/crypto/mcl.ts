@@ -1,6 +1,7 @@
 // BLS12-381 by mcl-wasm, as the few operations that the schemes need. Points are compressed as ZCash and Ethereum do.
 // mcl has one curve a thread, chosen when it loads, and its operations block for up to milliseconds.
 import * as mcl from 'mcl-wasm'
+import { takeThreadFor } from './one-curve.ts'
 
 export type Scalar = mcl.Fr
 export type PointG1 = mcl.G1
@@ -49,13 +50,14 @@ export interface Bls12381 {
 // mcl itself is one instance a thread. A second init would replace the memory under points that were prepared.
 let loading: Promise<Bls12381> | undefined
 
-/** Loads mcl for BLS12-381, once a thread. */
+/** Loads mcl for BLS12-381, once a thread. Fails in a thread that has another curve. */
 export function loadBls12381(): Promise<Bls12381> {
   loading ??= load()
   return loading
 }
 
 async function load(): Promise<Bls12381> {
+  takeThreadFor('BLS12-381')
   await mcl.init(mcl.BLS12_381)
   mcl.setETHserialization(true)
   mcl.setMapToMode(mcl.IRTF)

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import type { Clock } from '../clock.ts'
 import { open, seal } from '../container/container.ts'
 import { PermError, TempError } from '../errors.ts'
+import { formatQuoted } from '../mail/header.ts'
 import { messageBytes, readMessage } from '../mail/message.ts'
 import { formatEncrypted, isEncryptedMessage, parseEncrypted } from '../mail/multipart-encrypted.ts'
 import type { Offer, Scheme } from '../mail/scheme.ts'
@@ -72,7 +73,7 @@ export function createIbeScheme({ ibe, directory, clock, keys }: IbeSchemeOption
         return {
           status: 'opened',
           addresses: opened.map(addressOf),
-          description: `ibe-bf; n=${opened[0]?.n ?? 0}; identity=${quoted(opened[0]?.identity ?? '')}`,
+          description: `ibe-bf; n=${opened[0]?.n ?? 0}; identity=${formatQuoted(opened[0]?.identity ?? '')}`,
           message: await readMessage(plaintext),
         }
       } catch (error) {
@@ -96,9 +97,4 @@ function skipText(reason: SkipReason, { n, identity }: BfStanza): string {
   return reason === 'no-key'
     ? `no key n=${n} for ${domain} (retired, or never here)`
     : 'sealed for others too'
-}
-
-/** For a header field: printable ASCII in quotes, what is not as `?`. */
-function quoted(text: string): string {
-  return `"${text.replaceAll(/[^ !#-[\]-~]/g, '?')}"`
 }

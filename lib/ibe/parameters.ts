@@ -3,8 +3,8 @@ import { G2_BYTES } from '../crypto/mcl.ts'
 import { TempError } from '../errors.ts'
 import { isPeriodKind } from './period.ts'
 import type { PeriodKind } from './period.ts'
-import { parseLegacy } from './legacy-parameters.ts'
-import type { LegacyParameters } from './legacy-parameters.ts'
+import { parseLegacy } from './bb2/parameters.ts'
+import type { LegacyParameters } from './bb2/parameters.ts'
 import { decodeStrict, malformed, parseSerial, parseTagList, takeTag } from './tag-list.ts'
 
 /** One parameter set of version 2.0, known by (scheme, n). */

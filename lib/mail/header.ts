@@ -62,6 +62,11 @@ export function formatField(name: string, value: string): Field {
   return { name: name.toLowerCase(), raw: new TextEncoder().encode(`${name}: ${value}\r\n`) }
 }
 
+/** For a field of our own: printable ASCII in quotes, what is not as `?`. */
+export function formatQuoted(text: string): string {
+  return `"${text.replaceAll(/[^ !#-[\]-~]/g, '?')}"`
+}
+
 /** Where the header block ends: the offset of the empty line, or -1 while none is seen. */
 export function findBlankLine(bytes: Uint8Array): number {
   if (bytes[0] === CR && bytes[1] === LF) return 0

@@ -1,14 +1,12 @@
 // The message form of docs/formats.md section 6: multipart/encrypted (RFC 1847 section 2.2) around an age file.
+import { decodeBase64, encodeBase64, isInBase64 } from './base64-body.ts'
 import { contentTypeOf } from './content-type.ts'
-import { fieldsNamed, fieldValue, formatField, type Field } from './header.ts'
+import { formatField, type Field } from './header.ts'
 import type { Message } from './message.ts'
+import { shownFields } from './outer-fields.ts'
 import { malformed, PartReader } from './part-reader.ts'
 
 const PROTOCOL = 'application/hisho-encrypted'
-/** What the outside shows of the original header; all else is inside only. */
-const SHOWN = new Set(['from', 'to', 'cc', 'date', 'message-id', 'references', 'in-reply-to'])
-const LINE_BYTES = 57 // 76 columns of base64, RFC 2045 section 6.8
-const BLOCK_BYTES = LINE_BYTES * 1024
 
 /**
  * The message that goes on the wire. `boundary` must be fresh: no line of base64 can contain it, since it has a `.`
@@ -21,7 +19,7 @@ export function formatEncrypted(
 ): Message {
   return {
     fields: [
-      ...original.filter((field) => SHOWN.has(field.name)).map(asAscii),
+      ...shownFields(original),
       formatField('Subject', '[...]'),
       formatField('MIME-Version', '1.0'),
       formatField(
@@ -34,20 +32,6 @@ export function formatEncrypted(
   }
 }
 
-// The outer header passes MTAs without SMTPUTF8; whatever is not printable is inside, exact, and a '?' outside.
-function asAscii(field: Field): Field {
-  const text = Buffer.from(field.raw.buffer, field.raw.byteOffset, field.raw.length).toString(
-    'latin1',
-  )
-  if (/^(?:[\t -~]*\r\n)+$/.test(text)) return field
-  const printable = text
-    .replace(/\r?\n$/, '')
-    .replaceAll(/\r?\n/g, '\n')
-    .replaceAll(/[^\t\n -~]/g, '?')
-    .replaceAll('\n', '\r\n')
-  return { name: field.name, raw: new TextEncoder().encode(`${printable}\r\n`) }
-}
-
 async function* formatBody(
   ciphertext: AsyncIterable<Uint8Array>,
   boundary: string,
@@ -58,33 +42,8 @@ async function* formatBody(
       `--${boundary}\r\nContent-Type: application/octet-stream; name="encrypted.hisho"\r\n` +
       `Content-Disposition: attachment; filename="encrypted.hisho"\r\nContent-Transfer-Encoding: base64\r\n\r\n`,
   )
-  let pending: Buffer = Buffer.alloc(0)
-  for await (const piece of ciphertext) {
-    pending = pending.length === 0 ? asBuffer(piece) : Buffer.concat([pending, piece])
-    while (pending.length >= BLOCK_BYTES) {
-      yield base64Lines(pending.subarray(0, BLOCK_BYTES))
-      pending = pending.subarray(BLOCK_BYTES)
-    }
-  }
-  if (pending.length > 0) yield base64Lines(pending)
+  yield* encodeBase64(ciphertext)
   yield text.encode(`\r\n--${boundary}--\r\n`)
-}
-
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
-}
-
-function base64Lines(bytes: Buffer): Uint8Array {
-  const encoded = Buffer.from(bytes.toString('base64'), 'latin1')
-  const lines = Math.ceil(encoded.length / 76)
-  const out = Buffer.allocUnsafe(encoded.length + lines * 2)
-  let to = 0
-  for (let from = 0; from < encoded.length; from += 76) {
-    to += encoded.copy(out, to, from, from + 76)
-    out[to++] = 0x0d
-    out[to++] = 0x0a
-  }
-  return out
 }
 
 /** Whether the root of the message says that it is one of ours. */
@@ -113,34 +72,6 @@ export async function* parseEncrypted(message: Message): AsyncGenerator<Uint8Arr
   if (contentTypeOf(fields)?.type !== 'application/octet-stream') {
     throw malformed('second part: not application/octet-stream')
   }
-  const encoding = fieldsNamed(fields, 'content-transfer-encoding').map(fieldValue)
-  if (encoding.length !== 1 || encoding[0]?.toLowerCase() !== 'base64') {
-    throw malformed('second part: not in base64')
-  }
+  if (!isInBase64(fields)) throw malformed('second part: not in base64')
   yield* decodeBase64(parts.contents())
-}
-
-async function* decodeBase64(source: AsyncIterable<Buffer>): AsyncGenerator<Uint8Array> {
-  let pending = ''
-  let ended = false
-  for await (const piece of source) {
-    pending += piece.toString('latin1').replaceAll(/[\r\n\t ]+/g, '')
-    const whole = pending.length - (pending.length % 4)
-    if (whole === 0) continue
-    if (ended) throw malformed('base64: more after its end')
-    const text = pending.slice(0, whole)
-    ended = text.endsWith('=')
-    yield decodeExactly(text)
-    pending = pending.slice(whole)
-  }
-  if (pending !== '') throw malformed('base64: cut off')
-}
-
-// Node skips what is not base64, and the length then tells; but it takes the alphabet of URLs too.
-function decodeExactly(text: string): Uint8Array {
-  const bytes = Buffer.from(text, 'base64')
-  const padding = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0
-  if (bytes.length !== (text.length / 4) * 3 - padding || /[-_]/.test(text))
-    throw malformed('base64: a character that is none')
-  return bytes
 }

@@ -1,0 +1,70 @@
+// A body in base64 as a stream, both ways: RFC 2045 section 6.8.
+import { fieldsNamed, fieldValue, type Field } from './header.ts'
+import { malformed } from './part-reader.ts'
+
+const LINE_BYTES = 57 // 76 columns of base64
+const BLOCK_BYTES = LINE_BYTES * 1024
+
+/** CRLF lines of 76 columns. */
+export async function* encodeBase64(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let pending: Buffer = Buffer.alloc(0)
+  for await (const piece of source) {
+    pending = pending.length === 0 ? asBuffer(piece) : Buffer.concat([pending, piece])
+    while (pending.length >= BLOCK_BYTES) {
+      yield base64Lines(pending.subarray(0, BLOCK_BYTES))
+      pending = pending.subarray(BLOCK_BYTES)
+    }
+  }
+  if (pending.length > 0) yield base64Lines(pending)
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+}
+
+function base64Lines(bytes: Buffer): Uint8Array {
+  const encoded = Buffer.from(bytes.toString('base64'), 'latin1')
+  const lines = Math.ceil(encoded.length / 76)
+  const out = Buffer.allocUnsafe(encoded.length + lines * 2)
+  let to = 0
+  for (let from = 0; from < encoded.length; from += 76) {
+    to += encoded.copy(out, to, from, from + 76)
+    out[to++] = 0x0d
+    out[to++] = 0x0a
+  }
+  return out
+}
+
+/** Whether a header says so, once. */
+export function isInBase64(fields: readonly Field[]): boolean {
+  const encoding = fieldsNamed(fields, 'content-transfer-encoding').map(fieldValue)
+  return encoding.length === 1 && encoding[0]?.toLowerCase() === 'base64'
+}
+
+/** White space is left out wherever it stands. PermError mail/malformed, while streaming, for what is no base64. */
+export async function* decodeBase64(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let pending = ''
+  let ended = false
+  for await (const piece of source) {
+    pending += asBuffer(piece)
+      .toString('latin1')
+      .replaceAll(/[\r\n\t ]+/g, '')
+    const whole = pending.length - (pending.length % 4)
+    if (whole === 0) continue
+    if (ended) throw malformed('base64: more after its end')
+    const text = pending.slice(0, whole)
+    ended = text.endsWith('=')
+    yield decodeExactly(text)
+    pending = pending.slice(whole)
+  }
+  if (pending !== '') throw malformed('base64: cut off')
+}
+
+// Node skips what is not base64, and the length then tells; but it takes the alphabet of URLs too.
+function decodeExactly(text: string): Uint8Array {
+  const bytes = Buffer.from(text, 'base64')
+  const padding = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0
+  if (bytes.length !== (text.length / 4) * 3 - padding || /[-_]/.test(text))
+    throw malformed('base64: a character that is none')
+  return bytes
+}
