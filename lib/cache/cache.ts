@@ -24,3 +24,9 @@ export interface CacheLog {
   info(message: string): void
   warn(message: string): void
 }
+
+/**
+ * What an entry that cannot be read is: as good as none, for a cache; a TempError `cache/malformed`, where "never seen"
+ * would be taken for an answer.
+ */
+export type OnDamage = 'forget' | 'fail'

@@ -1,7 +1,8 @@
 // The cache that several servers share: one Redis, several under Sentinel, or a Cluster. The one importer of redis.
 import { createRequire } from 'node:module'
 import type { Clock } from '../clock.ts'
-import type { CacheEntry, CacheLog, ExpiringCache } from './cache.ts'
+import { TempError } from '../errors.ts'
+import type { CacheEntry, CacheLog, ExpiringCache, OnDamage } from './cache.ts'
 import { formatEnvelope, parseEnvelope } from './redis-envelope.ts'
 import { parseRedisUrl } from './redis-url.ts'
 import { createRedisLink, type RedisClient } from './redis-link.ts'
@@ -39,6 +40,8 @@ export interface RedisCacheOptions {
   /** How long a command may take, connecting included. Default 500. */
   readonly timeoutMs?: number
   readonly clock: Clock
+  /** Default `forget`. */
+  readonly onDamage?: OnDamage
   /** Told of values under our keys that we did not write. */
   readonly log?: CacheLog
 }
@@ -47,10 +50,10 @@ const RETRY_MAX_MS = 2000
 
 /**
  * Connects with the first command. What goes wrong with Redis is a TempError `cache/unreachable`, in no more than
- * `timeoutMs`; a value that is not ours is reported and as good as none.
+ * `timeoutMs`; a value that is not ours is reported and as good as none, unless `onDamage` says otherwise.
  */
 export function createRedisCache(options: RedisCacheOptions): ExpiringCache {
-  const { clock, log, keyPrefix = 'hisho:', timeoutMs = 500 } = options
+  const { clock, log, keyPrefix = 'hisho:', timeoutMs = 500, onDamage = 'forget' } = options
   const { open, secrets } = clientFactory(options, timeoutMs)
   const link = createRedisLink({ open, secrets, timeoutMs })
 
@@ -65,8 +68,11 @@ export function createRedisCache(options: RedisCacheOptions): ExpiringCache {
     })
     if (text === null) return undefined
     const entry = parseEnvelope(text)
-    if (entry === undefined)
-      log?.warn(`cache: Redis holds a foreign value under ${keyPrefix}${key}`)
+    if (entry === undefined) {
+      const what = `Redis holds a foreign value under ${keyPrefix}${key}`
+      if (onDamage === 'fail') throw new TempError('cache/malformed', what)
+      log?.warn(`cache: ${what}`)
+    }
     return entry && entry.expiresAtMs > clock.nowMs() ? entry : undefined
   }
 

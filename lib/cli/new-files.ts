@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { writeAtomically } from '../vault/atomic-file.ts'
+import { writeAtomically } from '../disk/atomic-file.ts'
 import { packageRoot } from './haraka-directory.ts'
 
 export type FileOutcome = 'written' | 'kept' | 'changed'

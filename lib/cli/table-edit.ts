@@ -8,7 +8,7 @@ import {
   type OnLookupFailure,
 } from '../protection/domain-table.ts'
 import { SCHEME_NAMES } from '../services/services.ts'
-import { writeAtomically } from '../vault/atomic-file.ts'
+import { writeAtomically } from '../disk/atomic-file.ts'
 import { parseYaml } from '../yaml/document.ts'
 
 export interface RuleChange {

@@ -6,7 +6,7 @@ import { open, seal } from '../container/container.ts'
 import { scryptIdentity, scryptRecipient } from '../container/scrypt.ts'
 import { recipientOf, x25519Identity, x25519Recipient } from '../container/x25519.ts'
 import type { SecretBytes } from '../crypto/secret-bytes.ts'
-import { writeAtomically } from './atomic-file.ts'
+import { writeAtomically } from '../disk/atomic-file.ts'
 import { formatContents, parseContents, type VaultContents } from './contents.ts'
 
 /** An `AGE-SECRET-KEY-1...` in place of a passphrase: the vault is then sealed to that key. */

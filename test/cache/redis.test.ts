@@ -85,6 +85,18 @@ describe('Redis', { skip: redisMissing }, () => {
     ])
   })
 
+  it('a value that is not ours is a failure where "never seen" would be an answer', async (t) => {
+    const cache = open(t, { target: at(server), keyPrefix: 'strict:', onDamage: 'fail' })
+    await server.cli('set', 'strict:rubbish', 'no JSON')
+    await server.cli('rpush', 'strict:list', 'x')
+    for (const key of ['rubbish', 'list'])
+      await assert.rejects(
+        cache.get(key),
+        (error: unknown) => error instanceof TempError && error.code === 'cache/malformed',
+      )
+    assert.equal(await cache.get('never'), undefined)
+  })
+
   it('fails in time when it is not there, and works as soon as it is', async (t) => {
     const own = await startRedis()
     t.after(() => own.close())

@@ -18,7 +18,7 @@ import fc from 'fast-check'
 import { generateX25519Identity } from '../../lib/container/x25519.ts'
 import { SecretBytes } from '../../lib/crypto/secret-bytes.ts'
 import { HishoError, PermError, TempError } from '../../lib/errors.ts'
-import { writeAtomically } from '../../lib/vault/atomic-file.ts'
+import { writeAtomically } from '../../lib/disk/atomic-file.ts'
 import {
   activeEntries,
   entriesOf,

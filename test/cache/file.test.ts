@@ -1,0 +1,168 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, it, type TestContext } from 'node:test'
+import { createFileCache } from '../../lib/cache/file.ts'
+import { TempError } from '../../lib/errors.ts'
+import { mountMissing, mountSmallDisk } from '../support/tmpfs.ts'
+import { cacheContract, createTestClock } from './contract.ts'
+import { createTestLog } from './log.ts'
+
+const MODULE = join(__dirname, '..', '..', 'lib', 'cache', 'file.js')
+const CENTURY_SECONDS = 100 * 31_557_600
+
+cacheContract('a directory of files', async (t: TestContext) => {
+  const folder = mkdtempSync(join(tmpdir(), 'hisho-store-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const clock = createTestClock()
+  return { clock, cache: createFileCache({ directory: join(folder, 'store'), clock }) }
+})
+
+describe('a cache in files', () => {
+  let folder = ''
+  let directory = ''
+  const clock = createTestClock()
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'hisho-store-'))
+    directory = join(folder, 'store')
+  })
+  afterEach(() => rmSync(folder, { recursive: true, force: true }))
+
+  const onlyFile = (): string => {
+    const [name = '', ...others] = readdirSync(directory)
+    assert.deepEqual(others, [])
+    return join(directory, name)
+  }
+  const unreachable = (error: unknown): boolean =>
+    error instanceof TempError && error.code === 'cache/unreachable' && error.cause instanceof Error
+
+  it('is its owner’s alone, and no file has the name of its key', async () => {
+    const cache = createFileCache({ directory, clock })
+    await cache.set('../../etc/passwd', 'value', 60)
+    assert.equal(statSync(directory).mode & 0o777, 0o700)
+    assert.equal(statSync(onlyFile()).mode & 0o777, 0o600)
+    assert.match(onlyFile(), /\/[0-9a-f]{64}\.json$/)
+  })
+
+  it('makes nothing before it has something to keep', async () => {
+    const cache = createFileCache({ directory, clock })
+    assert.equal(await cache.get('a'), undefined)
+    await cache.delete('a')
+    assert.deepEqual(readdirSync(folder), [])
+  })
+
+  it('is there for the next process, for a century', async () => {
+    const clock = createTestClock()
+    await createFileCache({ directory, clock }).set('a', 'value', CENTURY_SECONDS)
+    clock.pass(CENTURY_SECONDS - 1)
+    assert.equal(await createFileCache({ directory, clock }).get('a'), 'value')
+    clock.pass(1)
+    assert.equal(await createFileCache({ directory, clock }).get('a'), undefined)
+  })
+
+  const damages: readonly (readonly [string, (file: string) => void])[] = [
+    ['is empty', (file) => writeFileSync(file, '')],
+    ['is cut', (file) => truncateSync(file, 20)],
+    [
+      'is another entry’s',
+      (file) => writeFileSync(file, readFileSync(file, 'utf8').replace('"a"', '"b"')),
+    ],
+    ['has no value', (file) => writeFileSync(file, '{"key":"a","expiresAtMs":9e15}')],
+    ['has no end', (file) => writeFileSync(file, '{"key":"a","value":"x","expiresAtMs":1e999}')],
+    ['is null', (file) => writeFileSync(file, 'null')],
+  ]
+  for (const [what, damage] of damages) {
+    it(`a file that ${what} is as good as none, or a failure, as the owner of the cache wants it`, async () => {
+      const log = createTestLog()
+      const cache = createFileCache({ directory, clock, log })
+      await cache.set('a', 'value', 60)
+      damage(onlyFile())
+      assert.equal(await cache.get('a'), undefined)
+      assert.match(log.lines.join(), /is damaged/)
+      const strict = createFileCache({ directory, clock, onDamage: 'fail' })
+      await assert.rejects(
+        strict.get('a'),
+        (error: unknown) => error instanceof TempError && error.code === 'cache/malformed',
+      )
+      await strict.set('a', 'again', 60)
+      assert.equal(await strict.get('a'), 'again')
+    })
+  }
+
+  it('says that it cannot be read, and why', async () => {
+    const cache = createFileCache({ directory, clock })
+    await cache.set('a', 'value', 60)
+    const file = onlyFile()
+    rmSync(file)
+    mkdirSync(file)
+    await assert.rejects(cache.get('a'), unreachable)
+  })
+
+  it('says that it cannot be written, and why', async () => {
+    writeFileSync(directory, 'a file in its place')
+    const cache = createFileCache({ directory, clock })
+    await assert.rejects(cache.set('a', 'value', 60), unreachable)
+    await assert.rejects(cache.get('a'), unreachable)
+  })
+
+  it(
+    'says that it may not be written',
+    { skip: process.getuid?.() === 0 && 'root may' },
+    async () => {
+      chmodSync(folder, 0o500)
+      await assert.rejects(createFileCache({ directory, clock }).set('a', 'x', 60), unreachable)
+      chmodSync(folder, 0o700)
+    },
+  )
+
+  it('on a full disk the old value stays, whole', { skip: mountMissing }, async () => {
+    const disk = mountSmallDisk('64k')
+    try {
+      const cache = createFileCache({ directory: join(disk.directory, 'store'), clock })
+      await cache.set('a', 'old', 60)
+      await assert.rejects(cache.set('a', 'x'.repeat(100_000), 60), unreachable)
+      assert.equal(await cache.get('a'), 'old')
+      assert.equal(readdirSync(join(disk.directory, 'store')).length, 1)
+    } finally {
+      disk.close()
+    }
+  })
+
+  it('of two processes that write one key at once each finds a whole value at any time', async () => {
+    const script = `
+      const { createFileCache } = require(${JSON.stringify(MODULE)})
+      const [directory, letter] = process.argv.slice(1)
+      const cache = createFileCache({ directory, clock: { nowMs: Date.now }, onDamage: 'fail' })
+      const work = async () => {
+        for (let times = 0; times < 50; times++) {
+          await cache.set('a', letter.repeat(20_000), 60)
+          const value = await cache.get('a')
+          if (!/^(?:x{20000}|y{20000})$/.test(value)) throw new Error('torn: ' + value)
+        }
+      }
+      work().catch((error) => { console.error(error); process.exitCode = 1 })`
+    const codes = await Promise.all(
+      ['x', 'y'].map(async (letter) => {
+        const child = spawn(process.execPath, ['-e', script, directory, letter], {
+          stdio: 'inherit',
+        })
+        return (await once(child, 'exit'))[0] as unknown
+      }),
+    )
+    assert.deepEqual(codes, [0, 0])
+    assert.equal(readdirSync(directory).length, 1)
+  })
+})
