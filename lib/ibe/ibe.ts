@@ -9,6 +9,8 @@ import { decryptError, ENCAPSULATION_BYTES } from './boneh-franklin.ts'
 import type { IbeJobs } from './jobs.ts'
 import { createKekCache } from './kek-cache.ts'
 import type { KekCacheLimits } from './kek-cache.ts'
+import type { Parameters } from './parameters.ts'
+import { signedText } from './record-signature.ts'
 
 const MINUTE_MS = 60_000
 const SWEEP_MS = MINUTE_MS
@@ -48,6 +50,9 @@ export interface Ibe {
   encapsulate(request: EncapsulateRequest): Promise<EncapsulatedKek>
   /** PermError ibe/decrypt for everything that does not open. */
   decapsulate(request: DecapsulateRequest): Promise<SecretBytes>
+  /** A signature for `Parameters.signatures`, by the master key of another generation of the scheme. 48 bytes. */
+  signRecord(masterKey: SecretBytes, domain: string, parameters: Parameters): Promise<Uint8Array>
+  verifyRecord(request: VerifyRecordRequest): Promise<boolean>
   /** Wipes expired keys now and then, until `close`. Does not keep a process alive. */
   startSweeping(): void
   /** Wipes every key held. The pool stays its owner's. */
@@ -70,6 +75,14 @@ export interface DecapsulateRequest {
   readonly n: number
   readonly identity: string
   readonly encapsulation: Uint8Array
+}
+
+export interface VerifyRecordRequest {
+  readonly domain: string
+  readonly parameters: Parameters
+  /** Of the generation that is said to have signed. */
+  readonly publicKey: Uint8Array
+  readonly signature: Uint8Array
 }
 
 /** A pool of this scheme's workers. */
@@ -108,6 +121,13 @@ export function createIbe({ pool, clock, limits = {} }: IbeOptions): Ibe {
       })
       return held.secret
     },
+    signRecord: (masterKey, domain, parameters) =>
+      pool.run('signRecord', {
+        masterKey: masterKey.bytes,
+        text: signedText(domain, parameters),
+      }),
+    verifyRecord: ({ domain, parameters, publicKey, signature }) =>
+      pool.run('verifyRecord', { publicKey, text: signedText(domain, parameters), signature }),
     startSweeping() {
       sweeper ??= setInterval(() => {
         for (const cache of caches) cache.sweep()

@@ -5,8 +5,9 @@ import type { Bls12381 } from '../crypto/mcl.ts'
 import { PermError } from '../errors.ts'
 import { decryptError, hashIdentity, KEK_BYTES, openKek, sealKek } from './boneh-franklin.ts'
 import { extract, generateMasterKey, publicKey } from './kgc.ts'
+import { createRecordJobs, type RecordJobs } from './record-signature.ts'
 
-export interface IbeJobs {
+export interface IbeJobs extends RecordJobs {
   readonly generateMasterKey: (args: undefined) => Uint8Array
   readonly publicKey: (args: { masterKey: Uint8Array }) => Uint8Array
   /** Whether these are 96 bytes of a point of the subgroup other than infinity. */
@@ -26,6 +27,7 @@ const PREPARED_KEYS = 64
 export function createJobs(curve: Bls12381): IbeJobs {
   const prepared = createPreparedCache(curve, PREPARED_KEYS)
   return {
+    ...createRecordJobs(curve),
     generateMasterKey: () => generateMasterKey(curve),
     publicKey: ({ masterKey }) => wiping(masterKey, () => publicKey(curve, masterKey)),
     checkPublicKey: (args) => curve.parseG2(args.publicKey) !== undefined,

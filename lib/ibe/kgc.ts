@@ -32,7 +32,8 @@ export function extract(
   return bytes
 }
 
-function parseMasterKey(curve: Bls12381, masterKey: Uint8Array): Scalar {
+/** PermError vault/malformed for what is no master key. The caller clears it. */
+export function parseMasterKey(curve: Bls12381, masterKey: Uint8Array): Scalar {
   const scalar = curve.parseScalar(masterKey)
   if (scalar === undefined)
     throw new PermError('vault/malformed', 'master key: not a scalar of BLS12-381')

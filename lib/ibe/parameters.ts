@@ -18,11 +18,22 @@ export interface Parameters<S extends 'bf' | 'cc' = 'bf' | 'cc'> {
   readonly publicKey: Uint8Array
   /** Unix time after which no new mail may use these parameters. */
   readonly notAfterSeconds?: number
+  /** Signatures of this record by other generations of its scheme. Not checked by the parser. */
+  readonly signatures?: readonly RecordSignature[]
+}
+
+/** The record as generation n of the same scheme signed it: see record-signature.ts. */
+export interface RecordSignature {
+  readonly n: number
+  /** A compressed point of G1, 48 bytes. */
+  readonly signature: Uint8Array
 }
 
 export type AnyParameters = Parameters<'bf'> | Parameters<'cc'> | LegacyParameters
 export type Scheme = AnyParameters['scheme']
 
+const SIGNATURE_BYTES = 48
+const SIGNATURES_MAX = 8
 const COMPRESSED_BIT = 0x80
 const INFINITY_BIT = 0x40
 
@@ -44,9 +55,27 @@ function parseCurrent(tags: ReadonlyMap<string, string>): AnyParameters {
   const period = takeTag(tags, 'p')
   if (!isPeriodKind(period)) throw malformed('p', 'is not none, day, week or month')
   const publicKey = parsePublicKey(takeTag(tags, 'P'))
-  const parameters = { version: '2.0', scheme, n, period, publicKey } as const
   const x = tags.get('x')
-  return x === undefined ? parameters : { ...parameters, notAfterSeconds: parseSeconds(x) }
+  const signatures = tags.get('s')
+  return {
+    version: '2.0',
+    scheme,
+    n,
+    period,
+    publicKey,
+    ...(x !== undefined && { notAfterSeconds: parseSeconds(x) }),
+    ...(signatures !== undefined && { signatures: parseSignatures(signatures) }),
+  }
+}
+
+/** More than are read may stand there: what is signed once more by each generation must not grow for ever. */
+function parseSignatures(text: string): RecordSignature[] {
+  return text.split(',', SIGNATURES_MAX).map((item) => {
+    const [, n, signature] = /^[ \t\r\n]*([0-9]+):([A-Za-z0-9+/=]+)[ \t\r\n]*$/.exec(item) ?? []
+    if (n === undefined || signature === undefined)
+      throw malformed('s', 'is not a list of serial:signature')
+    return { n: parseSerial(n), signature: decodeStrict('s', signature, SIGNATURE_BYTES) }
+  })
 }
 
 function parsePublicKey(text: string): Uint8Array {
@@ -62,12 +91,23 @@ function parseSeconds(text: string): number {
   return Number(text)
 }
 
-/** The record's text, which `parseParameters` takes back. About 200 octets: one string of a TXT record. */
+/** The record's text, which `parseParameters` takes back. About 200 octets, and 70 for each signature. */
 export function formatParameters(parameters: Parameters): string {
-  const { scheme, n, period, publicKey, notAfterSeconds } = parameters
-  const key = Buffer.from(publicKey).toString('base64')
-  const text = `ver=2.0; a=${scheme}; c=bls12-381; n=${n}; p=${period}; P=${key}`
-  return notAfterSeconds === undefined ? text : `${text}; x=${notAfterSeconds}`
+  const { scheme, n, period, publicKey, notAfterSeconds, signatures = [] } = parameters
+  const end = notAfterSeconds === undefined ? '' : `; x=${notAfterSeconds}`
+  const list = signatures.map((one) => `${one.n}:${base64(one.signature)}`).join(',')
+  const signed = list === '' ? '' : `; s=${list}`
+  return `ver=2.0; a=${scheme}; c=bls12-381; n=${n}; p=${period}; P=${base64(publicKey)}${end}${signed}`
+}
+
+/** The record without the signatures that it carries: what they sign. */
+export function withoutSignatures(parameters: Parameters): Parameters {
+  const { signatures: _, ...unsigned } = parameters
+  return unsigned
+}
+
+function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('base64')
 }
 
 /**
@@ -87,7 +127,7 @@ export function selectParameters(
   const usable = records.filter((one) => one.scheme === scheme && !isPast(one, nowSeconds))
   const highest = Math.max(...usable.map((one) => one.n))
   const [first, ...others] = usable.filter((one) => one.n === highest)
-  if (first !== undefined && others.some((one) => !sameKey(one, first))) {
+  if (first !== undefined && others.some((one) => nameOf(one) !== nameOf(first))) {
     throw new TempError(
       'ibe/parameters',
       `n: two different records have a=${scheme} and n=${highest}`,
@@ -96,16 +136,13 @@ export function selectParameters(
   return first
 }
 
-function isPast(parameters: AnyParameters, nowSeconds: number): boolean {
+export function isPast(parameters: AnyParameters, nowSeconds: number): boolean {
   return parameters.version === '2.0' && (parameters.notAfterSeconds ?? Infinity) < nowSeconds
 }
 
-function sameKey(one: AnyParameters, other: AnyParameters): boolean {
-  return keyText(one) === keyText(other)
-}
-
-function keyText(parameters: AnyParameters): string {
-  return parameters.version === '1.0'
-    ? JSON.stringify([parameters.g, parameters.x, parameters.y, parameters.v])
-    : formatParameters(parameters)
+/** Two records that say the same have the same name. Signatures are about a record, not of it. */
+export function nameOf(parameters: AnyParameters): string {
+  if (parameters.version === '2.0') return formatParameters(withoutSignatures(parameters))
+  const { n, g, x, y, v } = parameters
+  return ['ver=1.0', n, ...[...g, ...x, ...y, ...v].map(base64)].join(' ')
 }
