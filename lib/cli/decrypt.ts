@@ -6,7 +6,7 @@ import { collect, messageBytes, readMessage, type Message } from '../mail/messag
 import type { Scheme } from '../mail/scheme.ts'
 import { receive } from '../protection/incoming.ts'
 import type { Services } from '../services/services.ts'
-import { parseDecryptSettings } from '../services/settings.ts'
+import { parseDecryptSettings } from '../services/plugin-settings.ts'
 import type { Context } from './context.ts'
 import { asUsage, visibleAddresses } from './encrypt.ts'
 import { readRawMessage, writeMessage } from './message-io.ts'

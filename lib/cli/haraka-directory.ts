@@ -3,7 +3,8 @@ import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { module_config } from 'haraka-config'
 import { PermError } from '../errors.ts'
-import { parseSharedSettings, type Ini, type SharedSettings } from '../services/settings.ts'
+import type { Ini } from '../services/ini-reader.ts'
+import { parseSharedSettings, type SharedSettings } from '../services/settings.ts'
 
 /** Where this package lies: its config/ holds the defaults, its package.json the version. */
 export const packageRoot = resolve(__dirname, '..', '..', '..')

@@ -83,6 +83,8 @@ export interface Transaction {
   notes: Notes
   message_stream: MessageStream
   readonly results: Results | undefined
+  add_header(name: string, value: string): void
+  add_leading_header(name: string, value: string): void
   add_data(line: Buffer): void
   end_data(done: () => void): void
 }
@@ -99,8 +101,11 @@ export interface Connection extends Loggers {
   readonly uuid: string
   readonly relaying: boolean
   readonly local: { readonly host: string }
-  readonly remote: { readonly closed?: boolean }
+  readonly remote: { readonly closed?: boolean; readonly ip?: string }
+  readonly notes: { readonly auth_user?: unknown }
   transaction: Transaction | null
+  /** Adds to the Authentication-Results of this server, which Haraka writes after data_post. */
+  auth_results(result: string): void
 }
 
 export interface HMail {

@@ -4,7 +4,7 @@ import { PermError } from '../errors.ts'
 import { closeBody, type Message } from '../mail/message.ts'
 import { receive, type Arrival } from '../protection/incoming.ts'
 import type { Services } from '../services/services.ts'
-import type { DecryptSettings } from '../services/settings.ts'
+import type { DecryptSettings } from '../services/plugin-settings.ts'
 import {
   OK,
   type Address,

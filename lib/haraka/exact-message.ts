@@ -8,7 +8,12 @@ import type { MessageStream, PipeOptions, PipeTarget, Transaction } from './api.
 import { ByteSink } from './byte-sink.ts'
 import { createStuffer, unstuff } from './dot-stuffing.ts'
 import type { Deadline } from './hook.ts'
-import { isAuthResults, mergeFields, undoAuthResultsRenaming } from './header-merge.ts'
+import {
+  isAuthResults,
+  isKeptExactly,
+  mergeFields,
+  undoAuthResultsRenaming,
+} from './header-merge.ts'
 
 export interface ReadOptions {
   /** Undo Haraka's renaming of Authentication-Results: for mail of our own users. */
@@ -211,6 +216,28 @@ class HeldBody {
   drop(): void {
     this.pieces = undefined
   }
+}
+
+/**
+ * Puts a field on top. Where Haraka's own way with header lines is not exact the whole message is replaced, so that what a
+ * signature was made over is what is delivered; `message` has the fields that were signed.
+ */
+export async function prependField(
+  transaction: Transaction,
+  field: Field,
+  message: Pick<Message, 'fields'>,
+  deadline: Deadline,
+): Promise<void> {
+  if (message.fields.every(isKeptExactly)) {
+    const [name = ''] = Buffer.from(field.raw).toString('latin1').split(':', 1)
+    const value = Buffer.from(field.raw)
+      .toString('latin1')
+      .slice(name.length + 1)
+    transaction.add_leading_header(name, value.trim().replaceAll('\r\n', '\n'))
+    return
+  }
+  const again = await readExact(transaction, { undoRenaming: true })
+  await replaceMessage(transaction, { ...again, fields: [field, ...again.fields] }, deadline)
 }
 
 /**

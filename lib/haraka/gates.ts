@@ -6,6 +6,8 @@ import type { Connection, HMail } from './api.ts'
 import { hasArrived } from './decrypt.ts'
 import { GO_ON, type Verdict } from './hook.ts'
 import { covers, markOf } from './mark.ts'
+import { wasConsidered } from './sign.ts'
+import { wasJudged } from './verify.ts'
 
 /** Right behind encrypt on the queue hooks. */
 export async function checkProtected(services: Services, connection: Connection): Promise<Verdict> {
@@ -37,6 +39,22 @@ function refuseUnprotected(
       )
     }
   }
+}
+
+/** Right behind sign: nothing goes out that sign has not looked at. */
+export async function checkConsidered(connection: Connection): Promise<Verdict> {
+  const { transaction } = connection
+  if (transaction && !wasConsidered(transaction))
+    throw new TempError('haraka/unprotected', 'hisho/sign did not see this message: held back')
+  return GO_ON
+}
+
+/** Behind the gate of decrypt: nothing is delivered whose signature was not looked at. */
+export async function checkJudged(connection: Connection): Promise<Verdict> {
+  const { transaction } = connection
+  if (transaction && !wasJudged(transaction))
+    throw new TempError('haraka/unprotected', 'hisho/verify did not see this message: held back')
+  return GO_ON
 }
 
 /** Before all else on the queue hooks: nothing is delivered that decrypt has not looked at. */

@@ -1,7 +1,7 @@
 // Fields of a header as Haraka holds it, looked at and removed in place: what is delivered is this list.
 import { contentTypeOf } from '../mail/content-type.ts'
 import { parseFields, type Field } from '../mail/header.ts'
-import { claimsToBeOurs, isMarker } from '../mail/trace.ts'
+import { claimsToBeOurs, isMarker, UNCHECKED } from '../mail/trace.ts'
 import type { Header } from './api.ts'
 
 interface HeaderMaps extends Header {
@@ -18,10 +18,24 @@ function asField(entry: string): Field {
   )
 }
 
+function forget(maps: HeaderMaps, name: string): void {
+  delete maps.headers[name]
+  delete maps.headers_decoded[name]
+}
+
 /** A cheap look before the message is read: most mail is not ours. */
 export function looksEncrypted(header: Header): boolean {
   const types = header.header_list.filter((entry) => /^content-type[ \t]*:/i.test(entry))
   return types.some((entry) => contentTypeOf([asField(entry)])?.type === 'multipart/encrypted')
+}
+
+/** Puts the result into the field that decrypt wrote. */
+export function noteSignature(header: Header, status: string): void {
+  const at = header.header_list.findIndex((entry) => /^hisho-decrypted:/i.test(entry))
+  const entry = header.header_list[at]
+  if (entry === undefined) return
+  header.header_list[at] = entry.replace(UNCHECKED, `signature=${status}`)
+  forget(header as HeaderMaps, 'hisho-decrypted')
 }
 
 const SUSPECTS = /^\s*(?:hisho-|ibemail-decrypted|authentication-results)/i
@@ -37,8 +51,7 @@ export function dropForgedFields(header: Header, authservIds: ReadonlySet<string
     const field = asField(entry.trimStart())
     if (!isMarker(field) && !claimsToBeOurs(field, authservIds)) return true
     // Plugins look at the maps; all values of the name go, the list alone is what is delivered.
-    delete maps.headers[field.name]
-    delete maps.headers_decoded[field.name]
+    forget(maps, field.name)
     return false
   })
   header.header_list.splice(0, header.header_list.length, ...kept)

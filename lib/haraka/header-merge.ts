@@ -12,6 +12,13 @@ function asHarakaKeepsIt(field: Field): string {
   return text.replaceAll('\r\n', '\n').replaceAll(/\r(?!\n)/g, '\r\n ')
 }
 
+/** Whether Haraka delivers this field as it came: it is UTF-8, has no dot at the start of a line, and no bare CR. */
+export function isKeptExactly(field: Field): boolean {
+  const text = asHarakaKeepsIt(field)
+  const back = Buffer.from(text.replaceAll('\n', '\r\n'))
+  return field.name !== '' && !/^\./m.test(text) && back.equals(field.raw)
+}
+
 /**
  * The fields as they were received, with what plugins have added and without what they have removed.
  * `keep` names fields that stay although they are gone from the list.

@@ -1,6 +1,6 @@
 // The ini of one plugin: checked when Haraka starts, read again when the file changes.
 import { HishoError } from '../errors.ts'
-import type { Ini } from '../services/settings.ts'
+import type { Ini } from '../services/ini-reader.ts'
 import type { Plugin } from './api.ts'
 
 export interface LiveSettings<T> {

@@ -2,7 +2,8 @@
 import { join } from 'node:path'
 import { systemClock } from '../clock.ts'
 import { createServices, type Services } from '../services/services.ts'
-import { parseSharedSettings, type Ini } from '../services/settings.ts'
+import type { Ini } from '../services/ini-reader.ts'
+import { parseSharedSettings } from '../services/settings.ts'
 import type { Plugin } from './api.ts'
 import { logTo } from './hook.ts'
 

@@ -7,7 +7,10 @@ import { checkHaraka, hookProblems } from './self-test.ts'
 /** Priorities on queue and queue_outbound, in order. Signers such as dkim stand at 0. */
 export const PRIORITY = {
   decryptGate: -70,
+  verifyGate: -69,
   decryptSplit: -60,
+  sign: -55,
+  signGate: -54,
   encrypt: -50,
   encryptGate: -49,
   getMxGate: -100,

@@ -67,9 +67,11 @@ export function hookProblems(hooks: PluginsModule['registered_hooks']): string[]
     Object.values(hooks).some((entries) => entries?.some((entry) => entry.plugin === plugin))
   const queues = ['queue', 'queue_outbound']
   return [
-    ...(isLoaded('hisho/decrypt')
-      ? queues.flatMap((hook) => firstProblem(hook, hooks[hook] ?? [], 'hisho/decrypt_gate'))
-      : []),
+    ...['hisho/decrypt', 'hisho/verify', 'hisho/sign']
+      .filter(isLoaded)
+      .flatMap((name) =>
+        queues.flatMap((hook) => firstProblem(hook, hooks[hook] ?? [], `${name}_gate`)),
+      ),
     ...queues.flatMap((hook) => behindProblem(hook, hooks[hook] ?? [])),
     ...(isLoaded('hisho/encrypt')
       ? firstProblem('get_mx', hooks['get_mx'] ?? [], 'hisho/encrypt_gate')

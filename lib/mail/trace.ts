@@ -21,6 +21,9 @@ export function isTrace(field: Field): boolean {
   return TRACE.has(field.name) || TRACE_PREFIXES.some((prefix) => field.name.startsWith(prefix))
 }
 
+/** In Hisho-Decrypted, until somebody has looked at the signature of what was decrypted. */
+export const UNCHECKED = 'signature=unchecked'
+
 /** The two fields that say what was decrypted. Nobody but us may write them. */
 export function isMarker(field: Field): boolean {
   return field.name.startsWith('hisho-') || field.name === 'ibemail-decrypted'

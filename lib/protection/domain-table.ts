@@ -24,6 +24,8 @@ export interface DomainRule {
 
 export interface DomainTable {
   readonly local: ReadonlySet<string>
+  /** By user name: the From addresses that are theirs, or `*@domain`. */
+  readonly senders: ReadonlyMap<string, readonly string[]>
   readonly rules: readonly DomainRule[]
   isLocal(domain: string): boolean
   /** The most specific rule: the domain itself, then `*.` with the longest tail, then `*`, then the default. */
@@ -44,6 +46,7 @@ export const DEFAULT_RULE: DomainRule = {
 const ENCRYPT_MODES: readonly EncryptMode[] = ['never', 'opportunistic', 'required']
 const ON_LOOKUP_FAILURE: readonly OnLookupFailure[] = ['defer', 'send_plain']
 const SIGNATURE_ACTIONS: readonly SignatureAction[] = ['accept', 'mark', 'reject']
+const ROOT_KEYS: readonly string[] = ['local', 'senders', 'domains']
 const RULE_KEYS = new Set([
   'encrypt',
   'schemes',
@@ -62,8 +65,7 @@ export function parseDomainTable(
   const yaml = parseYaml(text, file, 'table/malformed')
   const root = mapping(yaml, [], yaml.data ?? {})
   for (const key of Object.keys(root)) {
-    if (key !== 'local' && key !== 'domains')
-      throw yaml.errorAt([key], 'no such key (local, domains)')
+    if (!ROOT_KEYS.includes(key)) throw yaml.errorAt([key], `no such key (${ROOT_KEYS.join(', ')})`)
   }
   const local = list(yaml, ['local'], root['local'] ?? []).map((domain, at) => {
     const name = typeof domain === 'string' ? asDomain(domain) : undefined
@@ -79,15 +81,36 @@ export function parseDomainTable(
     seen.add(rule.pattern)
     return rule
   })
-  return createDomainTable(local, rules)
+  return createDomainTable(local, rules, parseSenders(yaml, root['senders'] ?? {}))
 }
 
-function createDomainTable(local: readonly string[], rules: readonly DomainRule[]): DomainTable {
+/** Shared mailboxes and aliases: `user: [sales@a.example, '*@b.example']`. */
+function parseSenders(yaml: YamlFile, value: unknown): ReadonlyMap<string, readonly string[]> {
+  return new Map(
+    Object.entries(mapping(yaml, ['senders'], value)).map(([user, addresses]) => [
+      user,
+      list(yaml, ['senders', user], addresses).map((address, at) => {
+        const [, local, domain = ''] = /^(.+)@([^@]+)$/su.exec(String(address)) ?? []
+        const name = asDomain(domain)
+        if (local === undefined || !name)
+          throw yaml.errorAt(['senders', user, at], 'not an address, nor *@domain')
+        return `${local}@${name}`
+      }),
+    ]),
+  )
+}
+
+function createDomainTable(
+  local: readonly string[],
+  rules: readonly DomainRule[],
+  senders: ReadonlyMap<string, readonly string[]>,
+): DomainTable {
   const own = new Set(local)
   const byPattern = new Map(rules.map((rule) => [rule.pattern, rule]))
   return {
     local: own,
     rules,
+    senders,
     // `<postmaster>` has no domain and is ours: RFC 5321 section 4.5.1.
     isLocal: (domain) => domain === '' || own.has(asDomain(domain) ?? ''),
     ruleFor: (domain) => {

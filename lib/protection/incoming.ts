@@ -3,7 +3,7 @@ import { PermError } from '../errors.ts'
 import { formatField, type Field } from '../mail/header.ts'
 import { peekBody, type Message } from '../mail/message.ts'
 import type { Scheme } from '../mail/scheme.ts'
-import { claimsToBeOurs, isMarker, isTrace } from '../mail/trace.ts'
+import { claimsToBeOurs, isMarker, isTrace, UNCHECKED } from '../mail/trace.ts'
 import type { Addressee } from './outgoing.ts'
 
 export interface IncomingOptions {
@@ -92,7 +92,7 @@ async function restore(
     fields: [
       ...outer.filter(isTrace),
       formatField('Ibemail-Decrypted', 'true'),
-      formatField('Hisho-Decrypted', `${description}; integrity=ok; signature=none`),
+      formatField('Hisho-Decrypted', `${description}; integrity=ok; ${UNCHECKED}`),
       ...withoutLeadingFold(inner.fields).filter(isGenuine),
     ],
     separator: isCut ? CRLF : inner.separator,

@@ -33,6 +33,9 @@ export const AFTER_DECRYPT: readonly string[] = [
 export function orderProblems(pluginList: readonly string[]): string[] {
   const list = pluginList.map((line) => line.replace(/^haraka-plugin-/, ''))
   const at = list.indexOf('hisho/decrypt')
+  const verify = list.indexOf('hisho/verify')
+  if (verify !== -1 && (at === -1 || verify < at))
+    return ['hisho/verify must stand after hisho/decrypt: it judges the restored message']
   if (at === -1) return []
   return [
     ...list

@@ -13,6 +13,7 @@ import { normalizeAddress } from '../ibe/identity.ts'
 import { createMasterKeySource } from '../ibe/key-source.ts'
 import { createIbeScheme } from '../ibe/mail-scheme.ts'
 import type { Scheme } from '../mail/scheme.ts'
+import type { Signatures } from '../mail/signature.ts'
 import { openTableFile, type TableFile } from '../protection/table-file.ts'
 import { activeEntries } from '../vault/contents.ts'
 import { createKeyRing, type KeyRing } from '../vault/key-ring.ts'
@@ -28,6 +29,7 @@ export interface Services {
   readonly cache: Cache
   readonly ibe: Ibe
   readonly schemes: readonly Scheme[]
+  readonly signatures: Signatures
   readonly normalizeAddress: (address: string) => string
   /** The longest that a DNS look-up may take. */
   readonly lookupMs: number
@@ -90,6 +92,12 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     directory,
     cache,
     ibe,
+    signatures: {
+      generationFor: async () => undefined,
+      sign: () => Promise.reject(new Error('not wired yet')),
+      verify: async () => ({ status: 'none' }),
+      publishes: async () => false,
+    },
     schemes: [createIbeScheme({ ibe, directory, clock, keys })],
     normalizeAddress: remembered(normalizeAddress),
     lookupMs: settings.dns.timeoutMs * settings.dns.tries * settings.dns.servers.length,

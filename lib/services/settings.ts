@@ -1,14 +1,10 @@
-// The ini files, as Haraka's own config loader reads them (defaults of the package, overrides of the operator, merged by
-// key), checked: a value that is none is refused at start, with its section and key.
+// config/hisho.ini: what all plugins share, checked. A value that is none is refused at start, with its section and key.
 import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { isAbsolute, join } from 'node:path'
 import type { RedisNode, RedisTarget } from '../cache/redis.ts'
+import { reader, type Ini, type Reader } from './ini-reader.ts'
 import { parseServer, systemServers, type DnsServer } from '../dns/servers.ts'
-import { PermError } from '../errors.ts'
-
-/** One ini file as sections of texts, numbers or booleans: Haraka's loader guesses the types. */
-export type Ini = Readonly<Record<string, Readonly<Record<string, unknown>> | undefined>>
 
 export interface SharedSettings {
   readonly tableFile: string
@@ -124,65 +120,4 @@ function nodes(read: Reader, key: string): RedisNode[] {
       throw read.error('redis', key, 'must be host:port, separated by commas')
     return { host: match[1]!, port: Number(match[2]) }
   })
-}
-
-export interface EncryptSettings {
-  readonly enabled: boolean
-}
-
-export function parseEncryptSettings(ini: Ini): EncryptSettings {
-  return { enabled: reader('hisho.encrypt.ini', ini).boolean('main', 'enabled') }
-}
-
-export interface DecryptSettings {
-  readonly enabled: boolean
-  readonly authservIds: readonly string[]
-}
-
-export function parseDecryptSettings(ini: Ini): DecryptSettings {
-  const read = reader('hisho.decrypt.ini', ini)
-  return {
-    enabled: read.boolean('main', 'enabled'),
-    authservIds: read.list('main', 'authserv_ids').map((id) => id.toLowerCase()),
-  }
-}
-
-interface Reader {
-  text(section: string, key: string): string
-  number(section: string, key: string, least: number): number
-  boolean(section: string, key: string): boolean
-  list(section: string, key: string): string[]
-  error(section: string, key: string, reason: string): PermError
-}
-
-function reader(file: string, ini: Ini): Reader {
-  const error = (section: string, key: string, reason: string): PermError =>
-    new PermError('haraka/settings', `${file} [${section}] ${key}: ${reason}`)
-  const text = (section: string, key: string): string => {
-    const value = ini[section]?.[key]
-    return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
-      ? String(value).trim()
-      : ''
-  }
-  return {
-    error,
-    text,
-    number: (section, key, least) => {
-      const value = text(section, key)
-      if (!/^\d{1,9}$/.test(value) || Number(value) < least)
-        throw error(section, key, `must be a whole number from ${least}`)
-      return Number(value)
-    },
-    boolean: (section, key) => {
-      const value = text(section, key).toLowerCase()
-      if (/^(?:true|yes|on|1|enabled)$/.test(value)) return true
-      if (/^(?:false|no|off|0|disabled)$/.test(value)) return false
-      throw error(section, key, 'must be true or false')
-    },
-    list: (section, key) =>
-      text(section, key)
-        .split(',')
-        .map((part) => part.trim())
-        .filter((part) => part !== ''),
-  }
 }

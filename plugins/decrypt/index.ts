@@ -5,7 +5,7 @@ import { GO_ON, hook } from '../../lib/haraka/hook.ts'
 import { liveSettings } from '../../lib/haraka/live-settings.ts'
 import { readIni, servicesOf } from '../../lib/haraka/process.ts'
 import { PRIORITY, registerWithGate } from '../../lib/haraka/registration.ts'
-import { parseDecryptSettings } from '../../lib/services/settings.ts'
+import { parseDecryptSettings } from '../../lib/services/plugin-settings.ts'
 
 export { check_hooks } from '../../lib/haraka/registration.ts'
 

@@ -26,7 +26,7 @@ interface Recipient {
 
 const MARK =
   'Ibemail-Decrypted: true\r\n' +
-  'Hisho-Decrypted: ibe-bf; n=1; identity="alice@b.example#2026-11"; integrity=ok; signature=none\r\n'
+  'Hisho-Decrypted: ibe-bf; n=1; identity="alice@b.example#2026-11"; integrity=ok; signature=unchecked\r\n'
 
 describe('a message that arrives', () => {
   const clock = fakeClock()

@@ -4,12 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { PermError } from '../../lib/errors.ts'
-import {
-  parseDecryptSettings,
-  parseEncryptSettings,
-  parseSharedSettings,
-  type Ini,
-} from '../../lib/services/settings.ts'
+import type { Ini } from '../../lib/services/ini-reader.ts'
+import { parseDecryptSettings, parseEncryptSettings } from '../../lib/services/plugin-settings.ts'
+import { parseSharedSettings } from '../../lib/services/settings.ts'
 
 interface Loader {
   module_config(directory: string): { get(name: string, type?: string): unknown }

@@ -2,12 +2,14 @@
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseDomainTable, type DomainTable } from '../../protection/domain-table.ts'
+import type { Ini } from '../../services/ini-reader.ts'
 import {
   parseDecryptSettings,
   parseEncryptSettings,
-  type Ini,
-  type SharedSettings,
-} from '../../services/settings.ts'
+  parseSignSettings,
+  parseVerifySettings,
+} from '../../services/plugin-settings.ts'
+import type { SharedSettings } from '../../services/settings.ts'
 import { SCHEME_NAMES } from '../../services/services.ts'
 import type { VaultContents } from '../../vault/contents.ts'
 import type { Context } from '../context.ts'
@@ -22,6 +24,8 @@ const PARSERS: Readonly<Record<string, (ini: Ini, context: Context) => unknown>>
   'hisho.ini': (_ini, context) => context.settings(),
   'hisho.encrypt.ini': parseEncryptSettings,
   'hisho.decrypt.ini': parseDecryptSettings,
+  'hisho.sign.ini': parseSignSettings,
+  'hisho.verify.ini': parseVerifySettings,
 }
 
 export function checkSettings(context: Context): Finding[] {

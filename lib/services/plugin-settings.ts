@@ -1,0 +1,59 @@
+// The ini of each plugin, checked.
+import { BlockList, isIP, isIPv6 } from 'node:net'
+import { reader, type Ini, type Reader } from './ini-reader.ts'
+
+export interface EncryptSettings {
+  readonly enabled: boolean
+}
+
+export function parseEncryptSettings(ini: Ini): EncryptSettings {
+  return { enabled: reader('hisho.encrypt.ini', ini).boolean('main', 'enabled') }
+}
+
+export interface DecryptSettings {
+  readonly enabled: boolean
+  readonly authservIds: readonly string[]
+}
+
+export function parseDecryptSettings(ini: Ini): DecryptSettings {
+  const read = reader('hisho.decrypt.ini', ini)
+  return {
+    enabled: read.boolean('main', 'enabled'),
+    authservIds: read.list('main', 'authserv_ids').map((id) => id.toLowerCase()),
+  }
+}
+
+export interface SignSettings {
+  readonly enabled: boolean
+  /** Hosts whose mail is signed without SMTP AUTH. */
+  readonly relayNetworks: BlockList
+  readonly onFailure: 'defer' | 'send_unsigned'
+}
+
+export function parseSignSettings(ini: Ini): SignSettings {
+  const read = reader('hisho.sign.ini', ini)
+  const relayNetworks = new BlockList()
+  for (const text of read.list('main', 'relay_networks')) addNetwork(relayNetworks, text, read)
+  const onFailure = read.text('main', 'on_failure')
+  if (onFailure !== 'defer' && onFailure !== 'send_unsigned')
+    throw read.error('main', 'on_failure', 'must be defer or send_unsigned')
+  return { enabled: read.boolean('main', 'enabled'), relayNetworks, onFailure }
+}
+
+/** `192.0.2.0/24`, `2001:db8::/32`, or one address. */
+function addNetwork(networks: BlockList, text: string, read: Reader): void {
+  const [, address = '', prefix] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? []
+  const family = isIPv6(address) ? 'ipv6' : 'ipv4'
+  const bits = family === 'ipv6' ? 128 : 32
+  if (isIP(address) === 0 || Number(prefix ?? bits) > bits)
+    throw read.error('main', 'relay_networks', `${text} is no network`)
+  networks.addSubnet(address, Number(prefix ?? bits), family)
+}
+
+export interface VerifySettings {
+  readonly enabled: boolean
+}
+
+export function parseVerifySettings(ini: Ini): VerifySettings {
+  return { enabled: reader('hisho.verify.ini', ini).boolean('main', 'enabled') }
+}
