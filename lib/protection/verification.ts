@@ -1,5 +1,5 @@
 // What the signature of a message that arrives means: the result, and what the table says about it for the author's domain.
-import { TempError } from '../errors.ts'
+import { PermError, TempError } from '../errors.ts'
 import { mailboxesIn } from '../mail/address.ts'
 import type { Field } from '../mail/header.ts'
 import type { Message } from '../mail/message.ts'
@@ -72,6 +72,8 @@ async function missingActions(
         const signs = await signatures.publishes(domain, rule.paramsTrust)
         return signs ? rule.missingSignature : 'accept'
       } catch (error) {
+        // Records that cannot be used are records: it says that it signs.
+        if (error instanceof PermError) return rule.missingSignature
         if (error instanceof TempError && rule.missingSignature === 'mark') return 'accept'
         throw error
       }
