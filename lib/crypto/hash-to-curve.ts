@@ -1,10 +1,12 @@
-// Hashing to G1 of BLS12-381: RFC 9380, suite BLS12381G1_XMD:SHA-256_SSWU_RO_ (section 8.8.1).
+// Hashing to G1 of BLS12-381: RFC 9380, suite BLS12381G1_XMD:SHA-256_SSWU_RO_ (section 8.8.1); and to its scalars.
 import { createHash } from 'node:crypto'
-import type { Bls12381, PointG1 } from './mcl.ts'
+import type { Bls12381, PointG1, Scalar } from './mcl.ts'
 
 const HASH_BYTES = 32
 const BLOCK_BYTES = 64
 const FIELD_ELEMENT_BYTES = 64 // L of RFC 9380 section 8.8.1
+// RFC 9380 section 5.1: L = ceil((ceil(log2(r)) + k) / 8), for the order r of 255 bits and k = 128.
+const SCALAR_NUMBER_BYTES = 48
 const DST_MAX_BYTES = 255
 const OVERSIZE_DST = 'H2C-OVERSIZE-DST-'
 
@@ -39,6 +41,14 @@ export function hashToFieldNumbers(
 export function hashToG1(curve: Bls12381, message: Uint8Array, dst: string): PointG1 {
   const [u0, u1] = hashToFieldNumbers(message, utf8(dst))
   return curve.addG1(curve.mapToG1(u0), curve.mapToG1(u1))
+}
+
+/** hash_to_field of RFC 9380 section 5.2 with the group's order for p and count = 1: a scalar, which may be zero. */
+export function hashToScalar(curve: Bls12381, message: Uint8Array, dst: string): Scalar {
+  const uniform = expandMessageXmd(message, utf8(dst), SCALAR_NUMBER_BYTES)
+  const scalar = curve.scalarFromNumber(uniform)
+  uniform.fill(0)
+  return scalar
 }
 
 function sha256(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {

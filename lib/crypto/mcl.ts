@@ -11,7 +11,7 @@ export type ElementGt = mcl.GT
 export type PreparedG2 = mcl.PrecomputedG2
 
 const SCALAR_BYTES = 32
-const G1_BYTES = 48
+export const G1_BYTES = 48
 export const G2_BYTES = 96
 const GT_BYTES = 576
 
@@ -28,6 +28,10 @@ export interface Bls12381 {
   parseScalar(bytes: Uint8Array): Scalar | undefined
   formatScalar(scalar: Scalar): Uint8Array
   randomScalar(): Scalar
+  /** Of a big-endian number of at most 64 bytes, reduced modulo the group's order; may be zero. */
+  scalarFromNumber(number: Uint8Array): Scalar
+  addScalars(one: Scalar, other: Scalar): Scalar
+  multiplyScalars(one: Scalar, other: Scalar): Scalar
   /** A point of the subgroup other than infinity, in the one form that `format` gives; anything else is undefined. */
   parseG1(bytes: Uint8Array): PointG1 | undefined
   parseG2(bytes: Uint8Array): PointG2 | undefined
@@ -37,11 +41,15 @@ export interface Bls12381 {
   mapToG1(number: Uint8Array): PointG1
   addG1(one: PointG1, other: PointG1): PointG1
   multiplyG1(point: PointG1, scalar: Scalar): PointG1
+  /** The sum of each point times its scalar: cheaper than the products alone. As many of both, and at least one. */
+  sumOfProductsG1(points: readonly PointG1[], scalars: readonly Scalar[]): PointG1
   multiplyG2(point: PointG2, scalar: Scalar): PointG2
   pairing(p: PointG1, q: PointG2): ElementGt
   prepareG2(q: PointG2): PreparedG2
   release(prepared: PreparedG2): void
   pairingPrepared(p: PointG1, q: PreparedG2): ElementGt
+  /** Whether e(p1, q1) is e(p2, q2): two Miller loops and one final exponentiation. */
+  pairingsAreEqual(p1: PointG1, q1: PreparedG2, p2: PointG1, q2: PreparedG2): boolean
   power(element: ElementGt, scalar: Scalar): ElementGt
   /** Twelve coefficients of 48 bytes, big-endian, the highest power first: the order of kilic's library and of tlock. */
   formatGt(element: ElementGt): Uint8Array
@@ -80,6 +88,13 @@ const scalars = {
     while (scalar.isZero())
     return scalar
   },
+  scalarFromNumber(number: Uint8Array): Scalar {
+    const scalar = new mcl.Fr()
+    scalar.setBigEndianMod(number)
+    return scalar
+  },
+  addScalars: (one: Scalar, other: Scalar): Scalar => mcl.add(one, other),
+  multiplyScalars: (one: Scalar, other: Scalar): Scalar => mcl.mul(one, other),
 }
 
 const points = {
@@ -94,6 +109,8 @@ const points = {
   },
   addG1: (one: PointG1, other: PointG1): PointG1 => mcl.add(one, other),
   multiplyG1: (point: PointG1, scalar: Scalar): PointG1 => mcl.mul(point, scalar),
+  sumOfProductsG1: (all: readonly PointG1[], by: readonly Scalar[]): PointG1 =>
+    mcl.mulVec([...all], [...by]),
   multiplyG2: (point: PointG2, scalar: Scalar): PointG2 => mcl.mul(point, scalar),
 }
 
@@ -103,6 +120,8 @@ const pairings = {
   release: (prepared: PreparedG2): void => prepared.destroy(),
   pairingPrepared: (p: PointG1, q: PreparedG2): ElementGt =>
     mcl.finalExp(mcl.precomputedMillerLoop(p, q)),
+  pairingsAreEqual: (p1: PointG1, q1: PreparedG2, p2: PointG1, q2: PreparedG2): boolean =>
+    mcl.finalExp(mcl.precomputedMillerLoop2(p1, q1, mcl.neg(p2), q2)).isOne(),
   power: (element: ElementGt, scalar: Scalar): ElementGt => mcl.pow(element, scalar),
   formatGt(element: ElementGt): Uint8Array {
     // mcl writes six pairs, lowest power first, and in this serialization each pair highest first.

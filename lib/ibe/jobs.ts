@@ -6,8 +6,9 @@ import { PermError } from '../errors.ts'
 import { decryptError, hashIdentity, KEK_BYTES, openKek, sealKek } from './boneh-franklin.ts'
 import { extract, generateMasterKey, publicKey } from './kgc.ts'
 import { createRecordJobs, type RecordJobs } from './record-signature.ts'
+import { createSignatureJobs, type SignatureJobs } from './signature/jobs.ts'
 
-export interface IbeJobs extends RecordJobs {
+export interface IbeJobs extends RecordJobs, SignatureJobs {
   readonly generateMasterKey: (args: undefined) => Uint8Array
   readonly publicKey: (args: { masterKey: Uint8Array }) => Uint8Array
   /** Whether these are 96 bytes of a point of the subgroup other than infinity. */
@@ -28,6 +29,7 @@ export function createJobs(curve: Bls12381): IbeJobs {
   const prepared = createPreparedCache(curve, PREPARED_KEYS)
   return {
     ...createRecordJobs(curve),
+    ...createSignatureJobs(curve, prepared),
     generateMasterKey: () => generateMasterKey(curve),
     publicKey: ({ masterKey }) => wiping(masterKey, () => publicKey(curve, masterKey)),
     checkPublicKey: (args) => curve.parseG2(args.publicKey) !== undefined,

@@ -1,4 +1,4 @@
-// The `tag=value;` list of a parameter record, and what its values have in common.
+// The `tag=value;` list of a parameter record or of a signature, and what its values have in common.
 import { PermError } from '../errors.ts'
 
 const SPACE = '[ \\t\\r\\n]*'
@@ -6,32 +6,42 @@ const TAG = new RegExp(`^${SPACE}([A-Za-z][A-Za-z0-9_-]*)${SPACE}=${SPACE}(.*?)$
 const BLANK = new RegExp(`^${SPACE}$`)
 const TEXT_MAX_CHARACTERS = 4096
 
+/** The error for what a tag holds, or for the whole, which is called `record`. */
+export type Refuse = (tag: string, reason: string) => PermError
+
 /** Tags and values in order. A tag given twice makes the record invalid; a trailing `;` is allowed. */
-export function parseTagList(text: string): ReadonlyMap<string, string> {
-  if (text.length > TEXT_MAX_CHARACTERS) throw malformed('record', 'is too long')
+export function parseTagList(
+  text: string,
+  refuse: Refuse = malformed,
+): ReadonlyMap<string, string> {
+  if (text.length > TEXT_MAX_CHARACTERS) throw refuse('record', 'is too long')
   const items = text.split(';')
   if (items.length > 1 && BLANK.test(items.at(-1)!)) items.pop()
   const tags = new Map<string, string>()
   for (const item of items) {
     const [, tag, value] = TAG.exec(item) ?? []
     if (tag === undefined || value === undefined)
-      throw malformed('record', 'is not a list of tag=value')
-    if (tags.has(tag)) throw malformed(tag, 'is given twice')
+      throw refuse('record', 'is not a list of tag=value')
+    if (tags.has(tag)) throw refuse(tag, 'is given twice')
     tags.set(tag, value)
   }
   return tags
 }
 
-export function takeTag(tags: ReadonlyMap<string, string>, tag: string): string {
+export function takeTag(
+  tags: ReadonlyMap<string, string>,
+  tag: string,
+  refuse: Refuse = malformed,
+): string {
   const value = tags.get(tag)
-  if (value === undefined) throw malformed(tag, 'is missing')
+  if (value === undefined) throw refuse(tag, 'is missing')
   return value
 }
 
 /** A serial: decimal, 32 bits, no leading zero. */
-export function parseSerial(text: string): number {
+export function parseSerial(text: string, refuse: Refuse = malformed): number {
   const n = isSerial(text) ? Number(text) : Infinity
-  if (n > 0xffff_ffff) throw malformed('n', 'is not a decimal number of 32 bits')
+  if (n > 0xffff_ffff) throw refuse('n', 'is not a decimal number of 32 bits')
   return n
 }
 
@@ -40,10 +50,15 @@ function isSerial(text: string): boolean {
 }
 
 /** RFC 4648 section 4 with padding, in the one form that encodes these bytes, and of the length given. */
-export function decodeStrict(tag: string, text: string, length: number): Uint8Array {
+export function decodeStrict(
+  tag: string,
+  text: string,
+  length: number,
+  refuse: Refuse = malformed,
+): Uint8Array {
   const bytes = Buffer.from(text, 'base64')
-  if (bytes.toString('base64') !== text) throw malformed(tag, 'is not base64')
-  if (bytes.length !== length) throw malformed(tag, `is not ${length} bytes`)
+  if (bytes.toString('base64') !== text) throw refuse(tag, 'is not base64')
+  if (bytes.length !== length) throw refuse(tag, `is not ${length} bytes`)
   return Uint8Array.from(bytes)
 }
 

@@ -27,7 +27,7 @@ export interface Signatures {
   generationFor(domain: string): Promise<SigningGeneration | undefined>
   /** The field to put on top. Reads the body to its end. `address` is normalised. */
   sign(message: Message, address: string, generation: SigningGeneration): Promise<Field>
-  /** Reads the body to its end. Never throws for what a message says. */
+  /** Reads the body to its end if there is a signature. Never throws for what a message says. */
   verify(message: Message, trust: readonly TrustSource[]): Promise<SignatureResult>
   /** Whether the domain says that it signs. TempError: nobody can say now. */
   publishes(domain: string, trust: readonly TrustSource[]): Promise<boolean>
