@@ -1,6 +1,7 @@
 // Fields of a header as Haraka holds it, looked at and removed in place: what is delivered is this list.
 import { contentTypeOf } from '../mail/content-type.ts'
 import { parseFields, type Field } from '../mail/header.ts'
+import { IBEMAIL_TYPE } from '../mail/ibemail-encrypted.ts'
 import { claimsToBeOurs, isMarker, UNCHECKED } from '../mail/trace.ts'
 import type { Header } from './api.ts'
 
@@ -23,10 +24,12 @@ function forget(maps: HeaderMaps, name: string): void {
   delete maps.headers_decoded[name]
 }
 
+const ENCRYPTED = new Set(['multipart/encrypted', IBEMAIL_TYPE])
+
 /** A cheap look before the message is read: most mail is not ours. */
 export function looksEncrypted(header: Header): boolean {
   const types = header.header_list.filter((entry) => /^content-type[ \t]*:/i.test(entry))
-  return types.some((entry) => contentTypeOf([asField(entry)])?.type === 'multipart/encrypted')
+  return types.some((entry) => ENCRYPTED.has(contentTypeOf([asField(entry)])?.type ?? ''))
 }
 
 /** Puts the result into the field that decrypt wrote. */

@@ -1,13 +1,14 @@
 // Whether a message is ciphertext already. The Content-Type alone is only a claim: the first bytes of the ciphertext
 // itself are looked at too, so that mislabelled plaintext is not taken for protected.
 import { contentTypeOf, type ContentType } from './content-type.ts'
+import { isIbemail, startsAsIbemail } from './ibemail-encrypted.ts'
 import { isEncryptedMessage } from './multipart-encrypted.ts'
 import type { Message } from './message.ts'
 
 /** How many octets of the body `protectionOf` wants to see. */
 export const PEEK_BYTES = 16 * 1024
 
-export type Protection = 'hisho' | 'pgp-mime' | 's-mime'
+export type Protection = 'hisho' | 'ibemail' | 'pgp-mime' | 's-mime'
 
 /** `bodyStart` are the first PEEK_BYTES octets of the body, or all of it. undefined: not encrypted, as far as one can see. */
 export function protectionOf(
@@ -18,6 +19,7 @@ export function protectionOf(
   if (!type) return undefined
   const text = Buffer.from(bodyStart).toString('latin1')
   if (isEncryptedMessage(message.fields)) return text.includes(AGE_START) ? 'hisho' : undefined
+  if (isIbemail(message.fields)) return startsAsIbemail(text) ? 'ibemail' : undefined
   if (isPgpMime(type)) return text.includes('-----BEGIN PGP MESSAGE-----') ? 'pgp-mime' : undefined
   if (isSmime(type)) return startsAsEnveloped(text) ? 's-mime' : undefined
   return undefined

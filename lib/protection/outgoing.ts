@@ -44,7 +44,7 @@ export async function decide(
   if (already) return { kind: 'ciphertext', reason: `encrypted already (${already})` }
   try {
     const offer = await firstOffer(domain, rule, options)
-    if (offer) return { kind: 'seal', reason: offer.description, offer }
+    if (offer) return sealWith(offer, domain, rule, options)
   } catch (error) {
     return decideWithout(domain, rule, error, options)
   }
@@ -79,6 +79,24 @@ async function firstOffer(
   return undefined
 }
 
+/** A key that may not be the domain's own is good enough only where none at all would do. */
+function sealWith(
+  offer: Offer,
+  domain: string,
+  rule: DomainRule,
+  { log }: OutgoingOptions,
+): Decision {
+  if (offer.untrusted !== undefined) {
+    log('warn', `${domain}: ${offer.description}: ${offer.untrusted}`)
+    if (rule.encrypt === 'required') {
+      throw new TempError('ibe/untrusted', `${domain}: ${offer.untrusted} (${rule.pattern})`, {
+        peerText: `the key of ${domain} has changed and is not confirmed`,
+      })
+    }
+  }
+  return { kind: 'seal', reason: offer.description, offer }
+}
+
 /** What to do when nobody can say whether there is a key, or when what is published cannot be used. */
 function decideWithout(
   domain: string,
@@ -104,7 +122,8 @@ function decideWithout(
 
 /**
  * The groups of an envelope. Recipients of one domain who are visible in To or Cc share a sealed copy; each other one
- * (Bcc) has a copy of its own, so that no ciphertext names a recipient to another.
+ * (Bcc) has a copy of its own, so that no ciphertext names a recipient to another; and so has each of all recipients where
+ * the format knows one a message.
  */
 export async function planOutgoing<R extends Addressee>(
   recipients: readonly R[],
@@ -135,6 +154,10 @@ export async function planOutgoing<R extends Addressee>(
     if (decision.kind !== 'seal') continue
     if (members.length === 1) {
       groups.push({ recipients: members, decision }) // alone either way: To and Cc need not be read
+      continue
+    }
+    if (decision.offer.oneRecipient) {
+      for (const member of members) groups.push({ recipients: [member], decision })
       continue
     }
     const visible = visibleAddresses(fields, options)

@@ -8,14 +8,19 @@ import type { Offer, Scheme } from '../../lib/mail/scheme.ts'
 import { parseDomainTable } from '../../lib/protection/domain-table.ts'
 import { decide, planOutgoing, type OutgoingOptions } from '../../lib/protection/outgoing.ts'
 
-type Answer = 'offer' | 'none' | Error
+type Answer = 'offer' | 'untrusted offer' | 'none' | Error
 
 /** A scheme that only knows what domains publish. */
-function scheme(name: string, answerFor: (domain: string) => Answer): Scheme {
+function scheme(
+  name: string,
+  answerFor: (domain: string) => Answer,
+  more: Pick<Offer, 'oneRecipient'> = {},
+): Scheme {
   const offer: Offer = {
     scheme: name,
     description: `${name} offer`,
     seal: (_addresses, message) => message,
+    ...more,
   }
   return {
     name,
@@ -24,7 +29,8 @@ function scheme(name: string, answerFor: (domain: string) => Answer): Scheme {
     offer: async (domain) => {
       const answer = answerFor(domain)
       if (answer instanceof Error) throw answer
-      return answer === 'offer' ? offer : undefined
+      if (answer === 'none') return undefined
+      return answer === 'offer' ? offer : { ...offer, untrusted: 'the key is another one now' }
     },
   }
 }
@@ -63,6 +69,10 @@ describe('what mail to a domain gets', () => {
     ['encrypt: required', 'none', '5.7.3 protection/no-key'],
     ['encrypt: required', TEMP, '4.4.3 dns/servfail'],
     ['encrypt: required', BROKEN, '4.7.3 protection/no-key'],
+    ['encrypt: required', 'untrusted offer', '4.7.5 ibe/untrusted'],
+    ['encrypt: opportunistic', 'untrusted offer', 'seal'],
+    ['encrypt: opportunistic, on_lookup_failure: send_plain', 'untrusted offer', 'seal'],
+    ['encrypt: never', 'untrusted offer', 'clear'],
   ]
   for (const [mode, answer, expected] of cases) {
     const what = answer instanceof HishoError ? answer.message : answer
@@ -95,6 +105,23 @@ describe('what mail to a domain gets', () => {
       assert.match(world.log_.join('\n'), /^warn b\.example: .* sent in clear/)
     }
   })
+
+  for (const mode of ['required', 'opportunistic']) {
+    it(`a key that is not trusted is said in the log: ${mode}`, async () => {
+      const world = options(
+        rule(`encrypt: ${mode}`),
+        scheme('ibe', () => 'untrusted offer'),
+      )
+      const error: unknown = await decide('b.example', undefined, world).catch((it: unknown) => it)
+      assert.match(
+        world.log_.join('\n'),
+        /^warn b\.example: ibe offer: the key is another one now$/,
+      )
+      if (mode === 'opportunistic') return
+      assert.ok(error instanceof TempError)
+      assert.equal(error.peerText, 'the key of b.example has changed and is not confirmed')
+    })
+  }
 
   it('a local domain stays clear, whatever it publishes', async () => {
     const world = options(
@@ -243,6 +270,21 @@ describe('the copies of a message', () => {
         world,
       ),
       ['clear u@a.example p@plain.example q@other.example', 'seal x@k.example'],
+    )
+  })
+
+  it('where the format knows one recipient a message each has one alone, seen or not', async () => {
+    const legacy = options(
+      "domains: { '*': { encrypt: opportunistic } }",
+      scheme('ibe', () => 'offer', { oneRecipient: true }),
+    )
+    assert.deepEqual(
+      await plan(
+        ['x@k.example', 'y@k.example', 'z@k2.example'],
+        'To: x@k.example, y@k.example\r\n',
+        legacy,
+      ),
+      ['seal x@k.example', 'seal y@k.example', 'seal z@k2.example'],
     )
   })
 
