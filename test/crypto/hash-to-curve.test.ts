@@ -1,10 +1,15 @@
 import assert from 'node:assert/strict'
 import { before, describe, it } from 'node:test'
 import { bls12_381 } from '@noble/curves/bls12-381.js'
-import { expand_message_xmd } from '@noble/curves/abstract/hash-to-curve.js'
+import { expand_message_xmd, hash_to_field } from '@noble/curves/abstract/hash-to-curve.js'
 import { sha256 } from '@noble/hashes/sha2.js'
 import fc from 'fast-check'
-import { expandMessageXmd, hashToFieldNumbers, hashToG1 } from '../../lib/crypto/hash-to-curve.ts'
+import {
+  expandMessageXmd,
+  hashToFieldNumbers,
+  hashToG1,
+  hashToScalar,
+} from '../../lib/crypto/hash-to-curve.ts'
 import { loadBls12381 } from '../../lib/crypto/mcl.ts'
 import type { Bls12381 } from '../../lib/crypto/mcl.ts'
 import { readVectors, toHex } from '../ibe/vectors.ts'
@@ -72,5 +77,18 @@ describe('hash_to_curve to G1', () => {
       assert.equal(toHex(actual), toHex(expected.toBytes(true)))
     })
     fc.assert(property, { numRuns: 40 })
+  })
+})
+
+describe('hash_to_field to the scalars', () => {
+  it('is what another implementation computes', async () => {
+    const curve = await loadBls12381()
+    const options = { p: fields.Fr.ORDER, m: 1, k: 128, expand: 'xmd', hash: sha256 } as const
+    const property = fc.property(fc.uint8Array(), fc.string({ minLength: 1 }), (message, dst) => {
+      const [[expected] = []] = hash_to_field(message, 1, { ...options, DST: utf8(dst) })
+      const actual = curve.formatScalar(hashToScalar(curve, message, dst))
+      assert.equal(BigInt(`0x${toHex(actual)}`), expected)
+    })
+    fc.assert(property)
   })
 })

@@ -4,7 +4,7 @@ import { before, describe, it } from 'node:test'
 import { bls12_381 } from '@noble/curves/bls12-381.js'
 import fc from 'fast-check'
 import { loadBls12381 } from '../../lib/crypto/mcl.ts'
-import type { Bls12381 } from '../../lib/crypto/mcl.ts'
+import type { Bls12381, Scalar } from '../../lib/crypto/mcl.ts'
 import { nobleGtBytes, nobleHash, toNumber } from '../ibe/noble-bf.ts'
 import { toHex } from '../ibe/vectors.ts'
 
@@ -78,6 +78,61 @@ describe('BLS12-381 by mcl', () => {
       const power = curve.power(curve.pairing(ours, curve.generatorG2), scalar)
       assert.equal(toHex(curve.formatGt(power)), gt, 'e(p, g)^s is e(p, s*g)')
     }
+  })
+
+  it('reduces wide numbers, adds and multiplies scalars modulo the order', () => {
+    const number = fc.bigInt({ min: 0n, max: (1n << 512n) - 1n })
+    const valueOf = (scalar: Scalar): bigint => toNumber(curve.formatScalar(scalar))
+    const property = fc.property(
+      number,
+      number,
+      fc.constantFrom(32, 48, 64),
+      (one, other, size) => {
+        const [x, y] = [one, other].map((wide) => BigInt.asUintN(size * 8, wide)) as [
+          bigint,
+          bigint,
+        ]
+        const [a, b] = [x, y].map((wide) => curve.scalarFromNumber(bytesOf(wide, size)))
+        assert.equal(valueOf(a!), x % ORDER)
+        assert.equal(valueOf(curve.addScalars(a!, b!)), (x + y) % ORDER)
+        assert.equal(valueOf(curve.multiplyScalars(a!, b!)), (x * y) % ORDER)
+      },
+    )
+    fc.assert(property)
+    for (const edge of [0n, 1n, ORDER - 1n, ORDER, ORDER + 1n])
+      assert.equal(valueOf(curve.scalarFromNumber(bytesOf(edge, 48))), edge % ORDER)
+  })
+
+  it('sums products of points and scalars, of any number and with zeros among them', () => {
+    for (const size of [1, 2, 3, 8, 17, 64]) {
+      const names = Array.from({ length: size }, (_, at) => `point ${at % 5}`)
+      const points = names.map((name) => curve.parseG1(nobleHash(name).toBytes(true))!)
+      const numbers = names.map((_, at) => (at % 3 === 2 ? 0n : ORDER - BigInt(at * at)))
+      const scalars = numbers.map((number) => curve.scalarFromNumber(bytesOf(number, 48)))
+      const expected = names
+        .map((name, at) => nobleHash(name).multiplyUnsafe(numbers[at]! % ORDER))
+        .reduce((sum, point) => sum.add(point))
+      const sum = curve.formatG1(curve.sumOfProductsG1(points, scalars))
+      assert.equal(toHex(sum), toHex(expected.toBytes(true)))
+    }
+  })
+
+  it('tells equal pairings from others, with infinity among them', () => {
+    const three = curve.scalarFromNumber(Uint8Array.of(3))
+    const zero = curve.scalarFromNumber(Uint8Array.of(0))
+    const p = curve.parseG1(nobleHash('p').toBytes(true))!
+    const generator = curve.prepareG2(curve.generatorG2)
+    const triple = curve.prepareG2(curve.multiplyG2(curve.generatorG2, three))
+    const [p3, nothing] = [curve.multiplyG1(p, three), curve.multiplyG1(p, zero)]
+    assert.ok(curve.pairingsAreEqual(p3, generator, p, triple))
+    assert.ok(curve.pairingsAreEqual(p, triple, p3, generator))
+    assert.ok(curve.pairingsAreEqual(p, triple, p, triple))
+    assert.ok(curve.pairingsAreEqual(nothing, generator, nothing, triple))
+    assert.ok(!curve.pairingsAreEqual(p, generator, p, triple))
+    assert.ok(!curve.pairingsAreEqual(p3, triple, p, generator))
+    assert.ok(!curve.pairingsAreEqual(nothing, generator, p, triple))
+    assert.ok(!curve.pairingsAreEqual(p3, generator, nothing, triple))
+    for (const lines of [generator, triple]) curve.release(lines)
   })
 
   it('takes a point exactly where another implementation takes it for one of the subgroup', () => {

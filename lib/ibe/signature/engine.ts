@@ -79,7 +79,7 @@ export function createSignatureEngine(options: SignatureEngineOptions): Signatur
   }
 
   return {
-    sign({ identityKey, identity, digest }) {
+    async sign({ identityKey, identity, digest }) {
       assertDigest(digest)
       return pool.run('sign', { identityKey: identityKey.bytes, identity, digest })
     },
