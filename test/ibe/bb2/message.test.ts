@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict'
+import { after, describe, it } from 'node:test'
+import { PermError } from '../../../lib/errors.ts'
+import { SecretBytes } from '../../../lib/crypto/secret-bytes.ts'
+import { bytesOf, latin1 } from '../../mail/pieces.ts'
+import { fromHex, readVectors } from '../vectors.ts'
+import { nobleExtract, nobleOpenPayload } from './noble-bb2.ts'
+import { createWorld, open, payloadOf, plaintextOf, seal } from './world.ts'
+
+interface Vector {
+  readonly name: string
+  readonly expect: 'opens' | 'closed'
+  readonly master_key: string
+  readonly n: number
+  readonly recipient: string
+  readonly identity_key: string
+  readonly message: string
+  readonly plaintext?: string
+}
+
+const { cases } = readVectors<{ cases: readonly Vector[] }>('bb2-message')
+
+describe('a message of version 1, between two implementations', () => {
+  const world = createWorld()
+  after(() => world.close())
+
+  for (const { name, expect, master_key, n, recipient, message, plaintext = '' } of cases) {
+    it(`vector: ${name}: ${expect}`, async () => {
+      const masterKey = new SecretBytes(fromHex(master_key))
+      const { parameters } = await world.newKeys('unused.example', n)
+      world.vault.set('b.example.com', [{ n, masterKey, parameters }])
+      const opening = await open(world, [Buffer.from(message)], [recipient])
+      assert.equal(opening.status, expect === 'opens' ? 'opened' : 'closed')
+      if (opening.status === 'closed') {
+        assert.equal(opening.reason, 'ibe/decrypt: the message does not open')
+        return
+      }
+      assert.deepEqual(opening.addresses, [recipient])
+      assert.equal(await plaintextOf(opening), latin1(Buffer.from(plaintext)))
+    })
+  }
+
+  it('the other opens what we seal', async () => {
+    const { masterKey } = await world.newKeys('c.example', 1)
+    const text = 'Subject: x\r\n\r\n\xff\x00 body\r\n'
+    const sealed = await seal(world, 'carol@c.example', text)
+    const identityKey = nobleExtract(masterKey.bytes, 'carol', 12345n)
+    const opened = nobleOpenPayload(identityKey, payloadOf(sealed))
+    assert.deepEqual(Uint8Array.from(opened), bytesOf(text))
+    const other = nobleExtract(masterKey.bytes, 'dave', 12345n)
+    assert.throws(() => nobleOpenPayload(other, payloadOf(sealed)))
+  })
+
+  it('an identity key that is none does not open', async () => {
+    const identityKey = new SecretBytes(new Uint8Array(96))
+    const encapsulation = payloadOf(cases[0]!.message).subarray(0, 448)
+    await assert.rejects(
+      world.bb2.decapsulate(identityKey, encapsulation),
+      (error: unknown) => error instanceof PermError && error.code === 'ibe/decrypt',
+    )
+  })
+})
