@@ -10,7 +10,7 @@ const H1_DST = 'HISHO-V2-CC-H1-BLS12381G1_XMD:SHA-256_SSWU_RO_'
 const H_DST = 'HISHO-V2-CC-H-BLS12381FR_XMD:SHA-256_'
 const R_DST = 'HISHO-V2-CC-R-BLS12381FR_XMD:SHA-256_'
 
-export function nobleScalar(message: Uint8Array, dst: string): bigint {
+function nobleScalar(message: Uint8Array, dst: string): bigint {
   const options = { p: fields.Fr.ORDER, m: 1, k: 128, expand: 'xmd', hash: sha256 } as const
   return hash_to_field(message, 1, { ...options, DST: new TextEncoder().encode(dst) })[0]![0]!
 }

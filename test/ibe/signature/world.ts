@@ -6,9 +6,10 @@ import type { Parameters } from '../../../lib/ibe/parameters.ts'
 import type { PeriodKind } from '../../../lib/ibe/period.ts'
 import { SIGNER_DST } from '../../../lib/ibe/signature/cha-cheon.ts'
 import { createSignatureEngine } from '../../../lib/ibe/signature/engine.ts'
+import { headerDigest } from '../../../lib/ibe/signature/signed-fields.ts'
 import { createIbeSignatures } from '../../../lib/ibe/signature/signatures.ts'
 import type { SignatureDirectory } from '../../../lib/ibe/signature/verify.ts'
-import type { Field } from '../../../lib/mail/header.ts'
+import { parseFields, type Field } from '../../../lib/mail/header.ts'
 import { readMessage, type Message } from '../../../lib/mail/message.ts'
 import { TRUST_SOURCES } from '../../../lib/mail/scheme.ts'
 import type { SignatureResult, Signatures } from '../../../lib/mail/signature.ts'
@@ -25,8 +26,20 @@ export interface SigningWorld {
   readonly failures: Map<string, Error>
   /** Signs and puts the field on top. */
   sign(text: string, options?: { readonly address?: string; readonly n?: number }): Promise<string>
+  /** As somebody with these keys may sign who does not use our code: the field up to `b=` is given, and what follows its value. */
+  signAs(text: string, as: Hand): Promise<string>
   verify(text: string): Promise<SignatureResult>
   close(): Promise<void>
+}
+
+export interface Hand {
+  readonly domain: string
+  readonly n: number
+  /** Whose key signs. */
+  readonly identity: string
+  readonly names: readonly string[]
+  readonly head: string
+  readonly tail?: string
 }
 
 export interface SigningDomain {
@@ -80,8 +93,9 @@ export async function startSigning(
       (await parametersOf(domain)).find((one) => one.n === n),
     publishedSerials: async (domain) => (await parametersOf(domain)).map(({ n }) => n),
   }
+  const engine = createSignatureEngine({ pool })
   const signatures = createIbeSignatures({
-    engine: createSignatureEngine({ pool }),
+    engine,
     keys,
     directory,
     clock,
@@ -102,6 +116,15 @@ export async function startSigning(
       const field = await signatures.sign(await message(text), address, generation)
       return fieldText(field) + text
     },
+    async signAs(text, { domain, n, identity, names, head, tail = '' }) {
+      const { fields } = await message(text)
+      const [own] = parseFields(bytesOf(`${head}${tail}\r\n`))
+      const identityKey = await keys.identityKey({ scheme: 'cc', domain, n, identity })
+      const digest = headerDigest(fields, names, own!)
+      const signature = await engine.sign({ identityKey: identityKey!, identity, digest })
+      identityKey!.wipe()
+      return `${head}${Buffer.from(signature).toString('base64')}${tail}\r\n${text}`
+    },
     verify: async (text) => signatures.verify(await message(text), TRUST_SOURCES),
     async close() {
       ibe.close()
@@ -112,10 +135,10 @@ export async function startSigning(
 }
 
 /** In pieces, as it would come. */
-export async function message(text: string): Promise<Message> {
+async function message(text: string): Promise<Message> {
   return readMessage(cut(bytesOf(text), [7, 50, 51, 300]))
 }
 
-export function fieldText(field: Field): string {
+function fieldText(field: Field): string {
   return Buffer.from(field.raw).toString('latin1')
 }
