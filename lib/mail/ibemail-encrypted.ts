@@ -47,7 +47,7 @@ const FIRST_OCTET_MAX = 0x25
 /** Up to the ciphertext proper, of which there may be nothing. */
 const HEAD_BYTES = 508
 
-/** Whether the start of a body can be such a ciphertext: one text in a million millions is, and no other ciphertext. */
+/** Whether the start of a body can be such a ciphertext: random octets pass once in 10^11 times, and text does not. */
 export function startsAsIbemail(text: string): boolean {
   const packed = text.replaceAll(/[\r\n\t ]+/g, '').slice(0, Math.ceil((HEAD_BYTES * 4) / 3))
   if (!/^[A-Za-z0-9+/]+={0,2}$/.test(packed)) return false

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { before, describe, it } from 'node:test'
 import { bls12_381 } from '@noble/curves/bls12-381.js'
 import fc from 'fast-check'
+import { loadBn254 } from '../../lib/crypto/bn254.ts'
 import { loadBls12381 } from '../../lib/crypto/mcl.ts'
 import type { Bls12381, Scalar } from '../../lib/crypto/mcl.ts'
 import { nobleGtBytes, nobleHash, toNumber } from '../ibe/noble-bf.ts'
@@ -181,5 +182,9 @@ describe('BLS12-381 by mcl', () => {
       const point = curve.parseG2(bytes)
       if (point !== undefined) assert.equal(toHex(curve.formatG2(point)), toHex(bytes))
     }
+  })
+
+  it('a thread that computes on it refuses BN254', async () => {
+    await assert.rejects(loadBn254(), /computes on BLS12-381 already/)
   })
 })

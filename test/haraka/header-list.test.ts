@@ -78,6 +78,8 @@ describe('a first look at a header', () => {
     'Content-Type: multipart/encrypted; protocol="application/hisho-encrypted"; boundary=b',
     'content-TYPE : Multipart/Encrypted',
     'Content-Type: (c) multipart/(c)encrypted; x=y',
+    'Content-Type: application/ibemail-encrypted',
+    'Content-type: Application/IBEmail-Encrypted; x=y',
   ]) {
     it(`may be ours: ${line}`, () => assert.equal(looksEncrypted(header('To: x', line)), true))
   }
@@ -86,6 +88,7 @@ describe('a first look at a header', () => {
     ['Content-Type: text/plain; x="multipart/encrypted"'],
     ['Subject: Content-Type: multipart/encrypted'],
     ['X-Content-Type: multipart/encrypted'],
+    ['Content-Type: application/ibemail'],
   ]) {
     it(`is not ours: ${lines.join() || '(nothing)'}`, () =>
       assert.equal(looksEncrypted(header(...lines)), false))

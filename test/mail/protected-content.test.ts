@@ -7,6 +7,7 @@ import { after, before, describe, it } from 'node:test'
 import { readMessage, peekBody, collect } from '../../lib/mail/message.ts'
 import { PEEK_BYTES, protectionOf, type Protection } from '../../lib/mail/protected-content.ts'
 import { formatEncrypted } from '../../lib/mail/multipart-encrypted.ts'
+import { readVectors } from '../ibe/vectors.ts'
 import { peer } from '../support/peers.ts'
 import { bytesOf, whole } from './pieces.ts'
 
@@ -50,6 +51,37 @@ describe('whether a message is encrypted already', () => {
     }
     const message = formatEncrypted([], ciphertext(), 'b1')
     assert.equal(await judge(Buffer.from(await whole(message)).toString('latin1')), 'hisho')
+  })
+
+  describe('mail of version 1', () => {
+    const type = 'Content-Type: application/ibemail-encrypted\r\n\r\n'
+    const { message: sealed } = readVectors<{ cases: readonly { message: string }[] }>(
+      'bb2-message',
+    ).cases[0]!
+    const payload = Buffer.from(sealed.slice(sealed.indexOf('\r\n\r\n')), 'base64')
+    const changed = (at: number, octet: number): string => {
+      const copy = Buffer.from(payload)
+      copy[at] = octet
+      return type + copy.toString('base64')
+    }
+    it('is', async () => assert.equal(await judge(sealed), 'ibemail'))
+    it('is, of a head only', async () => {
+      const text = type + payload.subarray(0, 508).toString('base64')
+      assert.equal(await judge(text), 'ibemail')
+    })
+    for (const [title, text] of [
+      ['nothing', type],
+      ['a plain text', `${type}the secret\r\n`],
+      ['a long plain text', type + 'the secret\r\n'.repeat(200)],
+      ['one long word', type + 'secret'.repeat(1_000)],
+      ['a plain text in base64', type + Buffer.alloc(2_000, 'the secret').toString('base64')],
+      ['too short a ciphertext', type + payload.subarray(0, 507).toString('base64')],
+      ['a ciphertext of which a part is no number', changed(95, 0x26)],
+      ['a ciphertext of which a part is no point', changed(31, 0x26)],
+      ['a ciphertext as plain text', sealed.replace('application/ibemail', 'text/plain; x=')],
+    ] as const) {
+      it(`${title} is not`, async () => assert.equal(await judge(text), undefined))
+    }
   })
 
   it('PGP/MIME is, as gpg makes it', { skip: noGpg }, async () => {

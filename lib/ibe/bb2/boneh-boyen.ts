@@ -9,9 +9,9 @@ import { malformed } from '../tag-list.ts'
 import { PUBLIC_KEY_BYTES } from './parameters.ts'
 
 /** x || y || h. */
-export const MASTER_KEY_BYTES = 2 * BN_FIELD_BYTES + BN_G2_BYTES
+const MASTER_KEY_BYTES = 2 * BN_FIELD_BYTES + BN_G2_BYTES
 /** K || r. */
-export const IDENTITY_KEY_BYTES = BN_G2_BYTES + BN_FIELD_BYTES
+const IDENTITY_KEY_BYTES = BN_G2_BYTES + BN_FIELD_BYTES
 /** C1 || C2 || C3. */
 export const ENCAPSULATION_BYTES = 2 * BN_G1_BYTES + BN_GT_BYTES
 

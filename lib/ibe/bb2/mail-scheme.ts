@@ -83,6 +83,6 @@ export function createBb2Scheme(options: Bb2SchemeOptions): Scheme {
 }
 
 /** The paper's ID, of an address in its normal form. */
-export function localPartOf(address: string): string {
+function localPartOf(address: string): string {
   return address.slice(0, address.lastIndexOf('@'))
 }

@@ -1,11 +1,21 @@
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { after, describe, it } from 'node:test'
 import { PermError } from '../../../lib/errors.ts'
 import { SecretBytes } from '../../../lib/crypto/secret-bytes.ts'
+import { publicKeyOf } from '../../../lib/ibe/bb2/parameters.ts'
 import { bytesOf, latin1 } from '../../mail/pieces.ts'
 import { fromHex, readVectors } from '../vectors.ts'
-import { nobleExtract, nobleOpenPayload } from './noble-bb2.ts'
-import { createWorld, open, payloadOf, plaintextOf, seal } from './world.ts'
+import {
+  nobleExtract,
+  nobleGt,
+  nobleHash,
+  nobleOpenPayload,
+  nobleParsePublicKey,
+  nobleSeal,
+  nobleSealPayload,
+} from './noble-bb2.ts'
+import { createWorld, open, payloadOf, plaintextOf, seal, withPayload } from './world.ts'
 
 interface Vector {
   readonly name: string
@@ -49,6 +59,19 @@ describe('a message of version 1, between two implementations', () => {
     assert.deepEqual(Uint8Array.from(opened), bytesOf(text))
     const other = nobleExtract(masterKey.bytes, 'dave', 12345n)
     assert.throws(() => nobleOpenPayload(other, payloadOf(sealed)))
+  })
+
+  it('we open what the other seals', async () => {
+    const { parameters } = await world.newKeys('d.example', 1)
+    const publicKey = publicKeyOf(parameters)
+    const { v } = nobleParsePublicKey(publicKey)
+    const message = nobleGt.power(v, 98765n)
+    const encapsulation = nobleSeal({ publicKey, localPart: 'alice', s: 54321n, message })
+    const [iv, aad] = [randomBytes(12), randomBytes(32)]
+    const text = bytesOf('Subject: x\r\n\r\nbody\r\n')
+    const payload = nobleSealPayload({ key: nobleHash(message), encapsulation, iv, aad }, text)
+    const opening = await open(world, withPayload(cases[0]!.message, payload), ['alice@d.example'])
+    assert.equal(await plaintextOf(opening), latin1(text))
   })
 
   it('an identity key that is none does not open', async () => {
