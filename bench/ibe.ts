@@ -9,6 +9,7 @@ import { createIbe, createIbePool } from '../lib/ibe/ibe.ts'
 import { createMasterKeySource } from '../lib/ibe/key-source.ts'
 import type { Parameters } from '../lib/ibe/parameters.ts'
 import { bfIdentity, bfRecipient } from '../lib/ibe/stanza.ts'
+import { medians, RUNS, WARM_UP_RUNS } from './medians.ts'
 
 export interface IbeRow {
   readonly name: string
@@ -20,33 +21,10 @@ export interface IbeRow {
   readonly target?: number
 }
 
-const RUNS = 41
 const CACHED_RUNS = 301
-const WARM_UP_RUNS = 15
 const CROWD = 50
 const COLD_TARGET = 1.5
 const CACHED_TARGET_MS = 0.2
-
-/** The median of each function's time in milliseconds, the functions taking turns so that noise hits all alike. */
-async function medians<Name extends string>(
-  functions: Readonly<Record<Name, () => unknown>>,
-  runs = RUNS,
-): Promise<Record<Name, number>> {
-  const names = Object.keys(functions) as Name[]
-  const times = new Map(names.map((name) => [name, [] as number[]]))
-  for (let run = 0; run < WARM_UP_RUNS + runs; run++) {
-    for (const name of names) {
-      const start = process.hrtime.bigint()
-      await functions[name]()
-      if (run >= WARM_UP_RUNS) times.get(name)!.push(Number(process.hrtime.bigint() - start) / 1e6)
-    }
-  }
-  const median = (values: number[]): number => values.sort((x, y) => x - y)[values.length >> 1]!
-  return Object.fromEntries(names.map((name) => [name, median(times.get(name)!)])) as Record<
-    Name,
-    number
-  >
-}
 
 /** How long the event loop of this thread stood still at most. */
 async function longestBlock(work: () => Promise<unknown>): Promise<number> {

@@ -1,12 +1,14 @@
-// npm run bench [-- container|ibe|haraka]: the figures of docs/benchmarks.md, side by side with the bare thing in one run.
+// npm run bench [-- container|ibe|signature|haraka]: the figures of docs/benchmarks.md, side by side with the bare thing in one run.
 import { benchContainer } from './container.ts'
 import { benchHaraka } from './haraka.ts'
 import { benchIbe } from './ibe.ts'
+import { benchSignature } from './signature.ts'
 import { formatReport, isReached, type Row } from './report.ts'
 
 const BENCHES: Record<string, () => Promise<readonly Row[]>> = {
   container: benchContainer,
   ibe: ibeRows,
+  signature: benchSignature,
   haraka: benchHaraka,
 }
 
