@@ -74,7 +74,9 @@ export async function* sealPayload(
 
 function tooLarge(): PermError {
   const message = `the format of version 1.0 has to be sealed in memory: ${LIMIT_MIB} MiB at most`
-  return new PermError('protection/refused', message, { peerText: `more than ${LIMIT_MIB} MiB` })
+  return new PermError('protection/refused', message, {
+    peerText: `more than ${LIMIT_MIB} MiB cannot be encrypted in the format of version 1.0`,
+  })
 }
 
 /** Gives out what is not authenticated yet: it counts only if the end comes without PermError ibe/decrypt. */

@@ -233,7 +233,7 @@ describe('mail of version 1', () => {
       (error: unknown) =>
         error instanceof PermError &&
         error.code === 'protection/refused' &&
-        error.peerText === 'more than 64 MiB',
+        error.peerText === 'more than 64 MiB cannot be encrypted in the format of version 1.0',
     )
     assert.equal(closed, true)
   })
