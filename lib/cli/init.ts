@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeAtomically } from '../disk/atomic-file.ts'
 import { PermError } from '../errors.ts'
+import { ownRecords } from '../services/own-records.ts'
 import { activeEntries, withMasterKey, type Period, type VaultContents } from '../vault/contents.ts'
 import { writeVault } from '../vault/vault.ts'
 import type { Context } from './context.ts'
@@ -18,7 +19,9 @@ import {
 } from './new-files.ts'
 import { editTable, withLocal } from './table-edit.ts'
 import { generateEntry, openVault } from './vault-session.ts'
-import { recordText, zoneLine } from './zone-record.ts'
+import { zoneLine } from './zone-record.ts'
+
+const PLUGIN_INIS = ['encrypt', 'decrypt', 'sign', 'verify'].map((name) => `hisho.${name}.ini`)
 
 export interface InitOptions {
   readonly domains: readonly string[]
@@ -37,7 +40,7 @@ export async function init(
     terminal.line(`${outcome.padEnd(8)} ${file}${more}`)
 
   await layPassphrase(context, apply, say)
-  for (const name of ['hisho.encrypt.ini', 'hisho.decrypt.ini'])
+  for (const name of PLUGIN_INIS)
     say(await writeIfAbsent(join(config, name), () => packagedText(name), 0o644), `config/${name}`)
 
   const { tableFile, vaultFile } = context.settings()
@@ -51,9 +54,11 @@ export async function init(
   const vault = await openOrCreate(context, vaultFile)
   let contents = vault.contents
   for (const domain of domains) {
-    if (activeEntries(contents, domain, 'bf').length > 0) continue
-    const entry = await generateEntry(context, contents, domain, { scheme: 'bf', period })
-    contents = withMasterKey(contents, domain, entry)
+    for (const scheme of ['bf', 'cc'] as const) {
+      if (activeEntries(contents, domain, scheme).length > 0) continue
+      const entry = await generateEntry(context, contents, domain, { scheme, period })
+      contents = withMasterKey(contents, domain, entry)
+    }
   }
   const changed = contents !== vault.contents
   if (changed) await vault.save(contents)
@@ -128,10 +133,11 @@ async function printSteps(
   const { config } = context.haraka()
   const found = await findChanges(context.haraka())
   const { changes, hints } = found
-  terminal.line('\nPublish in DNS, so that others can encrypt to you:')
+  terminal.line('\nPublish in DNS, so that others can encrypt to you (bf) and know your mail (cc):')
+  const { ibe } = context.services('without-table')
   for (const domain of domains)
-    for (const entry of activeEntries(contents, domain, 'bf').slice(0, 1))
-      terminal.line(`  ${zoneLine(domain, recordText(entry))}`)
+    for (const { text } of await ownRecords(ibe, contents, domain))
+      terminal.line(`  ${zoneLine(domain, text)}`)
   if (apply) await found.apply()
   if (changes.length > 0) {
     terminal.line(

@@ -1,15 +1,32 @@
 // Values of options and arguments, as they come from the command line. What is wrong with one is a usage error.
 import { InvalidArgumentError } from 'commander'
 import type { EncryptMode, OnLookupFailure } from '../protection/domain-table.ts'
-import type { Period } from '../vault/contents.ts'
+import type { MasterKeyScheme, Period } from '../vault/contents.ts'
 import { parseDomain } from './kgc.ts'
 
 const PERIODS: readonly Period[] = ['none', 'day', 'week', 'month']
+const KEY_SCHEMES: readonly MasterKeyScheme[] = ['bf', 'cc', 'bb2']
 const ENCRYPT_MODES: readonly EncryptMode[] = ['never', 'opportunistic', 'required']
 const ON_LOOKUP_FAILURE: readonly OnLookupFailure[] = ['defer', 'send_plain']
 
 export function asPeriod(text: string): Period {
   return oneOf(PERIODS, text)
+}
+
+export function asKeyScheme(text: string): MasterKeyScheme {
+  return oneOf(KEY_SCHEMES, text)
+}
+
+export function asDays(text: string): number {
+  if (!/^\d{1,3}$/.test(text)) throw new InvalidArgumentError('It is no number of days.')
+  return Number(text)
+}
+
+/** `2026-11-22`, or with a time. */
+export function asDate(text: string): Date {
+  const date = new Date(text)
+  if (Number.isNaN(date.getTime())) throw new InvalidArgumentError('It is no date (2026-11-22).')
+  return date
 }
 
 export function asEncryptMode(text: string): EncryptMode {

@@ -2,10 +2,17 @@
 import type { AnyParameters } from '../ibe/parameters.ts'
 import type { Context } from './context.ts'
 import { EXIT, type ExitCode } from './exit-code.ts'
-import { compareWithVault, fetchPublished, judge, type PublishedRecord } from './published.ts'
-import { activeEntries, entriesOf } from '../vault/contents.ts'
+import {
+  compareWithVault,
+  fetchPublished,
+  judge,
+  type Difference,
+  type PublishedRecord,
+} from './published.ts'
+import { ownRecords } from '../services/own-records.ts'
+import { entriesOf } from '../vault/contents.ts'
 import { openVault } from './vault-session.ts'
-import { recordText, zoneLine } from './zone-record.ts'
+import { zoneLine } from './zone-record.ts'
 
 export async function showParameters(
   context: Context,
@@ -14,22 +21,22 @@ export async function showParameters(
 ): Promise<void> {
   const { terminal } = context
   const services = context.services('with-table')
-  const records = await fetchPublished(services, domain)
+  const { records } = await fetchPublished(services, domain)
   const wanted = services.table.current().isLocal(domain)
-    ? activeEntries((await openVault(context)).contents, domain, 'bf').map(recordText)
+    ? await ownRecords(services.ibe, (await openVault(context)).contents, domain)
     : undefined
   if (json) {
     return terminal.json({
       domain,
       records: records.map(describe),
-      ...(wanted && { vault: wanted }),
+      ...(wanted && { vault: wanted.map(({ text }) => text) }),
     })
   }
   if (records.length === 0) terminal.line(`${domain} publishes no parameters`)
   for (const record of records) terminal.line(lineOf(record))
   if (!wanted) return
   terminal.line(wanted.length === 0 ? '\nThe vault has no master key of it.' : '\nThe vault says:')
-  for (const text of wanted) terminal.line(`  ${zoneLine(domain, text)}`)
+  for (const { text } of wanted) terminal.line(`  ${zoneLine(domain, text)}`)
 }
 
 function lineOf(record: PublishedRecord): string {
@@ -65,12 +72,10 @@ export async function checkParameters(
 ): Promise<ExitCode> {
   const { terminal, clock } = context
   const services = context.services('with-table')
-  const records = await fetchPublished(services, domain)
+  const { records } = await fetchPublished(services, domain)
   const verdict = judge(records, clock)
   const local = services.table.current().isLocal(domain)
-  const differences = local
-    ? compareWithVault(records, entriesOf((await openVault(context)).contents, domain, 'bf'), clock)
-    : []
+  const differences = local ? await differencesOf(context, records, domain) : []
   const mismatch = differences.some(({ severity }) => severity === 'fail')
   if (json) {
     const n = verdict.status === 'good' ? verdict.parameters.n : null
@@ -83,6 +88,17 @@ export async function checkParameters(
   if (verdict.status === 'none') return EXIT.unavailable
   if (verdict.status === 'broken') return EXIT.dataError
   return mismatch ? EXIT.config : EXIT.ok
+}
+
+async function differencesOf(
+  context: Context,
+  records: readonly PublishedRecord[],
+  domain: string,
+): Promise<Difference[]> {
+  const { contents } = await openVault(context)
+  return (['bf', 'cc', 'bb2'] as const).flatMap((scheme) =>
+    compareWithVault(records, entriesOf(contents, domain, scheme), context.clock, scheme),
+  )
 }
 
 function sentence(domain: string, verdict: ReturnType<typeof judge>): string {

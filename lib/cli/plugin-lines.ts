@@ -14,8 +14,8 @@ export interface Placed {
 }
 
 /**
- * `hisho/decrypt` after all that judges a message as it came, before content scanners and queue plugins; `hisho/encrypt`
- * before the queue plugins. A line that stands there stays where it is.
+ * `hisho/decrypt` after all that judges a message as it came, before content scanners and queue plugins; `hisho/verify`
+ * behind it; `hisho/sign` and `hisho/encrypt` before the queue plugins. A line that stands there stays where it is.
  */
 export function placePlugins(text: string): Placed {
   const lineEnd = text.includes('\r\n') ? '\r\n' : '\n'
@@ -35,14 +35,22 @@ export function placePlugins(text: string): Placed {
       ),
     )
   }
-  if (!has(lines, 'hisho/encrypt')) {
-    const decrypt = lines.findIndex((line) => nameOf(line) === 'hisho/decrypt')
+  const behind = (line: string): number => lines.findIndex((other) => nameOf(other) === line) + 1
+  if (!has(lines, 'hisho/verify')) insert('hisho/verify', within(lines, behind('hisho/decrypt')))
+  for (const line of ['hisho/sign', 'hisho/encrypt']) {
+    if (has(lines, line)) continue
+    const from = behind('hisho/verify')
     insert(
-      'hisho/encrypt',
-      lines.findIndex((line, at) => at > decrypt && isQueue(line)),
+      line,
+      lines.findIndex((other, at) => at >= from && isQueue(other)),
     )
   }
   return { text: lines.join(lineEnd), added }
+}
+
+/** -1 for a place behind the last line that says something. */
+function within(lines: readonly string[], at: number): number {
+  return at < endOf(lines) ? at : -1
 }
 
 /** Behind the last line that says something. */

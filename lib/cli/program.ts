@@ -11,18 +11,17 @@ import { encrypt } from './encrypt.ts'
 import type { ExitCode } from './exit-code.ts'
 import { init } from './init.ts'
 import { inspect } from './inspect.ts'
-import { listGenerations, newGeneration, retireGeneration } from './kgc.ts'
 import {
   asDomain,
   asEncryptMode,
   asList,
   asOnLookupFailure,
   asPeriod,
-  asSerial,
   collectDomains,
   collectTexts,
 } from './options.ts'
 import { checkParameters, showParameters } from './params.ts'
+import { addAccident, addKgc } from './program-keys.ts'
 import { changePassphrase, listVault } from './vault.ts'
 
 /** Runs an action with a context that is closed after it. */
@@ -50,6 +49,7 @@ export function buildProgram(
   const run: Run = (action) => runWith(program.opts<{ haraka?: string }>().haraka)(action)
   addInit(program, run)
   addKgc(program, run)
+  addAccident(program, run)
   addParams(program, run)
   addDomains(program, run)
   addFilters(program, run)
@@ -78,37 +78,6 @@ function addInit(program: Command, run: Run): void {
     .action(async (options: { domain: readonly string[]; period: Period; apply?: boolean }) => {
       const { domain, period, apply = false } = options
       await run((context) => init(context, { domains: domain, period, apply }))
-    })
-}
-
-function addKgc(program: Command, run: Run): void {
-  const kgc = program.command('kgc').description('generations of master keys')
-  kgc
-    .command('new')
-    .description('one generation more, beside the others')
-    .requiredOption('--domain <domain>', 'a domain of yours', asDomain)
-    .option('--period <period>', 'none, day, week, month (default: as the newest)', asPeriod)
-    .action(async ({ domain, period }: { domain: string; period?: Period }) => {
-      await run((context) => newGeneration(context, domain, period))
-    })
-  kgc
-    .command('list')
-    .description('all generations, without secrets')
-    .option('--domain <domain>', 'of this domain only', asDomain)
-    .option('--json', 'for scripts')
-    .action(async ({ domain, json = false }: { domain?: string; json?: boolean }) => {
-      await run((context) => listGenerations(context, { domain, json }))
-    })
-  kgc
-    .command('retire')
-    .description('from now on nothing is opened with this generation')
-    .requiredOption('--domain <domain>', 'a domain of yours', asDomain)
-    .requiredOption('--n <n>', 'its serial', asSerial)
-    .option('--yes', 'do not ask')
-    .option('--force', 'even if it is the newest')
-    .action(async (options: { domain: string; n: number; yes?: boolean; force?: boolean }) => {
-      const { domain, n, yes = false, force = false } = options
-      await run((context) => retireGeneration(context, domain, { n, yes, force }))
     })
 }
 

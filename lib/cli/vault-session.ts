@@ -2,14 +2,17 @@
 import { stat } from 'node:fs/promises'
 import type { SecretBytes } from '../crypto/secret-bytes.ts'
 import { TempError } from '../errors.ts'
+import { recordText } from '../services/own-records.ts'
 import {
   entriesOf,
   type MasterKeyEntry,
+  type MasterKeyScheme,
   type Period,
   type VaultContents,
 } from '../vault/contents.ts'
 import { readVault, writeVault } from '../vault/vault.ts'
 import type { Context } from './context.ts'
+import { zoneLine } from './zone-record.ts'
 
 export interface VaultSession {
   readonly file: string
@@ -42,22 +45,41 @@ async function versionOf(file: string): Promise<string | undefined> {
   return found && `${found.ino}:${found.mtimeMs}:${found.size}`
 }
 
-/** A new generation for a domain: one higher than the highest, retired ones included. */
+/** A new generation for a domain: one higher than the highest of its scheme, retired ones included. */
 export async function generateEntry(
   context: Context,
   contents: VaultContents,
   domain: string,
-  { scheme, period }: { readonly scheme: 'bf' | 'cc'; readonly period: Period },
+  { scheme, period }: { readonly scheme: MasterKeyScheme; readonly period: Period },
 ): Promise<MasterKeyEntry> {
-  const { ibe } = context.services('without-table')
-  const masterKey = await ibe.generateMasterKey()
-  const publicKey = Buffer.from(await ibe.publicKey(masterKey)).toString('base64')
+  const { masterKey, publicKey } = await generateKeys(context, scheme)
   return {
     scheme,
     n: Math.max(0, ...entriesOf(contents, domain, scheme).map((entry) => entry.n)) + 1,
-    period,
+    period: scheme === 'bb2' ? 'none' : period,
     masterKey,
-    publicKey,
+    publicKey: Buffer.from(publicKey).toString('base64'),
     created: new Date(context.clock.nowMs()).toISOString(),
   }
+}
+
+async function generateKeys(
+  context: Context,
+  scheme: MasterKeyScheme,
+): Promise<{ readonly masterKey: SecretBytes; readonly publicKey: Uint8Array }> {
+  const { ibe, bb2 } = context.services('without-table')
+  if (scheme === 'bb2') return bb2.generate()
+  const masterKey = await ibe.generateMasterKey()
+  return { masterKey, publicKey: await ibe.publicKey(masterKey) }
+}
+
+/** The line to publish for a generation. */
+export async function zoneLineOf(
+  context: Context,
+  contents: VaultContents,
+  domain: string,
+  entry: MasterKeyEntry,
+): Promise<string> {
+  const { ibe } = context.services('without-table')
+  return zoneLine(domain, await recordText(ibe, contents, domain, entry))
 }

@@ -75,7 +75,7 @@ export async function listVault(
         String(row.n),
         row.period,
         row.created,
-        stateOf(row.retired),
+        stateOf(row),
         ...(showSecrets ? [keys[at] ?? ''] : []),
       ]),
     ),

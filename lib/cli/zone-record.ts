@@ -1,21 +1,8 @@
-// The TXT record of a parameter set as it goes into a zone file: RFC 1035 section 5.1.
+// A TXT record as it goes into a zone file: RFC 1035 section 5.1.
 import { RECORD_LABEL } from '../ibe/directory.ts'
-import { formatParameters } from '../ibe/parameters.ts'
-import type { MasterKeyEntry } from '../vault/contents.ts'
 
 const STRING_MAX_BYTES = 255 // RFC 1035 section 3.3
-const TTL_SECONDS = 3600
-
-/** The text that the domain publishes for this generation. Nothing of it is secret. */
-export function recordText(entry: MasterKeyEntry): string {
-  return formatParameters({
-    version: '2.0',
-    scheme: entry.scheme === 'cc' ? 'cc' : 'bf',
-    n: entry.n,
-    period: entry.period,
-    publicKey: Buffer.from(entry.publicKey, 'base64'),
-  })
-}
+export const TTL_SECONDS = 3600
 
 /** One line. The text is ASCII. */
 export function zoneLine(domain: string, text: string): string {

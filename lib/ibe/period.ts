@@ -25,6 +25,29 @@ export function periodAt(kind: PeriodKind, ms: number): string | undefined {
   }
 }
 
+/** Begin (included) and end (not included) of the period of this time; undefined for `none`. */
+export function periodBounds(
+  kind: PeriodKind,
+  ms: number,
+): { readonly startMs: number; readonly endMs: number } | undefined {
+  const day = Math.floor(ms / DAY_MS) * DAY_MS
+  switch (kind) {
+    case 'none':
+      return undefined
+    case 'day':
+      return { startMs: day, endMs: day + DAY_MS }
+    case 'week': {
+      const startMs = day - (isoWeekday(ms) - 1) * DAY_MS
+      return { startMs, endMs: startMs + 7 * DAY_MS }
+    }
+    case 'month': {
+      const date = new Date(ms)
+      const [year, month] = [date.getUTCFullYear(), date.getUTCMonth()]
+      return { startMs: Date.UTC(year, month), endMs: Date.UTC(year, month + 1) }
+    }
+  }
+}
+
 /** Whether a text is what `periodAt` can give. */
 export function isPeriod(text: string): boolean {
   if (/^[0-9]{4}-(?:0[1-9]|1[0-2])$/.test(text)) return true

@@ -6,6 +6,7 @@ import { createRedisCache } from '../cache/redis.ts'
 import type { Clock } from '../clock.ts'
 import { createResolver, type Resolver } from '../dns/resolver.ts'
 import { PermError } from '../errors.ts'
+import { createBb2, createBb2Pool, type Bb2 } from '../ibe/bb2/bb2.ts'
 import { IDENTITY_DST } from '../ibe/boneh-franklin.ts'
 import { createDirectory, type Directory } from '../ibe/directory.ts'
 import { createIbe, createIbePool, type Ibe } from '../ibe/ibe.ts'
@@ -28,6 +29,7 @@ export interface Services {
   readonly directory: Directory
   readonly cache: Cache
   readonly ibe: Ibe
+  readonly bb2: Bb2
   readonly schemes: readonly Scheme[]
   readonly signatures: Signatures
   readonly normalizeAddress: (address: string) => string
@@ -62,6 +64,12 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
   })
   const ibe = createIbe({ pool, clock })
   ibe.startSweeping()
+  const bb2Pool = createBb2Pool({
+    size: 1,
+    queueLimit: settings.workerQueue,
+    log: (line) => log('error', line),
+  })
+  const bb2 = createBb2({ pool: bb2Pool })
   const directory = createDirectory({
     resolver,
     cache,
@@ -81,7 +89,7 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     extract: {
       bf: (masterKey, identity) => ibe.extract(masterKey, identity, IDENTITY_DST),
       cc: () => Promise.reject(new PermError('crypto/unsupported', 'a=cc')),
-      bb2: () => Promise.reject(new PermError('crypto/unsupported', 'a=bb2')),
+      bb2: (masterKey, localPart) => bb2.extract(masterKey, localPart),
     },
     clock,
   })
@@ -92,6 +100,7 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     directory,
     cache,
     ibe,
+    bb2,
     signatures: {
       generationFor: async () => undefined,
       sign: () => Promise.reject(new Error('not wired yet')),
@@ -109,7 +118,7 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     close: async () => {
       ibe.close()
       keys.held.clear()
-      await Promise.all([pool.close(), cache.close()])
+      await Promise.all([pool.close(), bb2Pool.close(), cache.close()])
     },
   }
 }

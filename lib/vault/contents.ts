@@ -19,11 +19,18 @@ export interface MasterKeyEntry {
   readonly publicKey: string
   /** ISO 8601, UTC. */
   readonly created: string
+  /** When its record was first seen in DNS. */
+  readonly published?: string
   /** From then on its record is not published any more; it still opens what is under way. */
   readonly withdrawn?: string
+  /** When it became known that somebody else may have it: it vouches for no other generation. */
+  readonly leaked?: string
   /** From then on nothing is opened with it. */
   readonly retired?: string
 }
+
+/** What may happen to a generation, and when, ISO 8601. */
+const DATES = ['published', 'withdrawn', 'leaked', 'retired'] as const
 
 export interface Site {
   readonly ibe: readonly MasterKeyEntry[]
@@ -95,9 +102,19 @@ function parseEntry(
     masterKey: new SecretBytes(key),
     publicKey: text('public_key'),
     created: text('created'),
-    ...(entry['withdrawn'] === undefined ? {} : { withdrawn: text('withdrawn') }),
-    ...(entry['retired'] === undefined ? {} : { retired: text('retired') }),
+    ...datesOf((date) => (entry[date] === undefined ? undefined : text(date))),
   }
+}
+
+function datesOf(
+  read: (date: (typeof DATES)[number]) => string | undefined,
+): Partial<Record<(typeof DATES)[number], string>> {
+  return Object.fromEntries(
+    DATES.flatMap((date) => {
+      const value = read(date)
+      return value === undefined ? [] : [[date, value]]
+    }),
+  )
 }
 
 function record(
@@ -123,8 +140,7 @@ export function formatContents(contents: VaultContents): string {
           master_key: Buffer.from(entry.masterKey.bytes).toString('base64'),
           public_key: entry.publicKey,
           created: entry.created,
-          ...(entry.withdrawn === undefined ? {} : { withdrawn: entry.withdrawn }),
-          ...(entry.retired === undefined ? {} : { retired: entry.retired }),
+          ...datesOf((date) => entry[date]),
         })),
       },
     ]),

@@ -38,7 +38,9 @@ describe('hisho init in an empty directory', () => {
       'hisho.encrypt.ini',
       'hisho.ini',
       'hisho.passphrase',
+      'hisho.sign.ini',
       'hisho.vault.age',
+      'hisho.verify.ini',
       'hisho.yaml',
     ])
     for (const secret of ['hisho.passphrase', 'hisho.vault.age'])
@@ -155,9 +157,9 @@ describe('hisho init beside files that are there', () => {
     assert.equal(code, 0, stderr)
     assert.equal(
       site.read('config/plugins'),
-      PLUGINS.replace('clamd\n', 'hisho/decrypt\nclamd\n').replace(
+      PLUGINS.replace('clamd\n', 'hisho/decrypt\nhisho/verify\nclamd\n').replace(
         'queue/',
-        'hisho/encrypt\nqueue/',
+        'hisho/sign\nhisho/encrypt\nqueue/',
       ),
     )
     assert.equal(

@@ -10,6 +10,7 @@ import { peer } from '../support/peers.ts'
 import { AGE_KEY, openReadySite, publish, type Site } from './site.ts'
 
 interface Generation {
+  readonly scheme: string
   readonly n: number
   readonly period: string
   readonly retired: string | null
@@ -28,55 +29,71 @@ describe('hisho kgc', () => {
   })
   after(() => site.close())
 
-  it('makes the next generation and says what to publish and to withdraw', async () => {
+  it('makes the next generation of a scheme and says what to publish', async () => {
     const [first] = await generations(site)
     const { code, text } = await site.run(['kgc', 'new', '--domain', 'A.example.'])
     assert.equal(code, 0)
-    const [kept, fresh] = await generations(site)
+    const [kept, , fresh] = await generations(site)
     assert.deepEqual(kept, first)
-    assert.deepEqual([fresh?.n, fresh?.period], [2, 'month'])
-    const [publishing = '', withdrawing = ''] = text.split('Withdraw')
-    assert.ok(publishing.includes(fresh!.record))
-    assert.ok(withdrawing.includes(first!.record))
+    assert.deepEqual([fresh?.scheme, fresh?.n, fresh?.period], ['bf', 2, 'month'])
+    assert.ok(text.includes(`"${fresh!.record}; s=1:`), 'signed by the older one')
+    assert.match(text, /Publish now, beside what is there/)
     assert.equal(statSync(site.file('config/hisho.vault.age')).mode & 0o777, 0o600)
   })
 
-  it('retires an older one when told to, and never the newest without --force', async () => {
+  it('refuses to retire what may still be needed, unless it is forced', async () => {
     const retire = (...more: string[]) =>
       site.run(['kgc', 'retire', '--domain', 'a.example', ...more])
     const newest = await retire('--n', '2', '--yes')
     assert.equal(newest.code, 64)
     assert.match(newest.stderr, /newest/)
-    assert.match((await retire('--n', '1')).stderr, /say --yes/)
+    assert.match((await retire('--n', '1', '--yes')).stderr, /still in DNS/)
     assert.equal((await retire('--n', '7', '--yes')).code, 64)
+    assert.match((await retire('--yes')).text, /nothing of a\.example is to be retired/)
+    site.dns.zone['_ibemailkey.a.example'] = { TXT: [] }
+    assert.match((await retire('--n', '1', '--yes')).stderr, /not withdrawn/)
+    assert.match((await retire('--n', '1', '--force')).stderr, /say --yes/)
     assert.ok((await generations(site)).every(({ retired }) => retired === null))
 
-    const done = await retire('--n', '1', '--yes')
+    const done = await retire('--n', '1', '--yes', '--force')
     assert.equal(done.code, 0)
-    assert.match(done.text, /Withdraw[^]* n=1;/)
-    const [first, second] = await generations(site)
+    assert.match(done.text, /Remove from DNS[^]* n=1;/)
+    const [first, , second] = await generations(site)
     assert.ok(Date.parse(first!.retired!) > 0)
     assert.equal(second!.retired, null)
     assert.match((await retire('--n', '1', '--yes')).text, /retired on .* already/)
     assert.equal((await retire('--n', '2', '--yes', '--force')).code, 0)
   })
 
-  it('counts on after retired ones', async () => {
+  it('counts on after retired ones, each scheme for itself', async () => {
     await site.run(['kgc', 'new', '--domain', 'a.example', '--period', 'none'])
-    const newest = (await generations(site)).at(-1)
-    assert.deepEqual([newest?.n, newest?.period], [3, 'none'])
+    const bb2 = await site.run(['kgc', 'new', '--domain', 'a.example', '--scheme', 'bb2'])
+    assert.match(bb2.text, /"ver=1\.0; a=bb2; c=bn256; n=1; g=1 [^]*" "/)
+    const all = (await generations(site)).map(({ scheme, n, period }) => [scheme, n, period])
+    assert.deepEqual(all.slice(-2), [
+      ['bf', 3, 'none'],
+      ['bb2', 1, 'none'],
+    ])
     const { text } = await site.run(['kgc', 'list', '--domain', 'other.example'])
-    assert.equal(text.trim(), 'DOMAIN  N  PERIOD  CREATED  STATE')
+    assert.equal(text.trim(), 'DOMAIN  SCHEME  N  PERIOD  CREATED  STATE')
   })
 
   it('says what is wrong with its arguments', async () => {
     const wrong = [
       ['kgc', 'new'],
       ['kgc', 'new', '--domain', 'a.example', '--period', 'year'],
+      ['kgc', 'new', '--domain', 'a.example', '--scheme', 'rsa'],
+      ['kgc', 'rotate', '--domain', 'none.example'],
       ['kgc', 'retire', '--domain', 'a.example', '--n', '0'],
+      ['accident', 'identity-key', 'nobody'],
+      ['accident', 'master-key', '--domain', 'none.example'],
+      ['accident', 'password', 'alice@a.example', '--since', 'yesterday'],
     ]
     const codes = await Promise.all(wrong.map(async (args) => (await site.run(args)).code))
-    assert.deepEqual(codes, [64, 64, 64])
+    assert.deepEqual(
+      codes,
+      Array.from(wrong, () => 64),
+    )
   })
 })
 
@@ -124,14 +141,14 @@ describe('hisho params', () => {
     await site.run(['kgc', 'new', '--domain', 'a.example'])
     const older = await site.run(['params', 'check', 'a.example'])
     assert.equal(older.code, 0)
-    assert.match(older.text, /warn: n=2, the newest, is not published/)
+    assert.match(older.text, /warn: bf n=2, the newest, is not published/)
     await publish(site, 'a.example', 2)
     assert.deepEqual(
       (await site.run(['params', 'check', 'a.example'])).text.match(/warn|fail/g),
       null,
     )
-    await site.run(['kgc', 'retire', '--domain', 'a.example', '--n', '1', '--yes'])
-    assert.match((await site.run(['params', 'check', 'a.example'])).text, /warn: n=1 .* retired/)
+    await site.run(['kgc', 'retire', '--domain', 'a.example', '--n', '1', '--yes', '--force'])
+    assert.match((await site.run(['params', 'check', 'a.example'])).text, /warn: bf n=1 .* retired/)
 
     site.dns.zone['_ibemailkey.a.example'] = {
       TXT: site.dns.zone['_ibemailkey.a.example']!.TXT!.map((text) =>
@@ -140,7 +157,7 @@ describe('hisho params', () => {
     }
     const unknown = await site.run(['params', 'check', 'a.example'])
     assert.equal(unknown.code, 78)
-    assert.match(unknown.text, /fail: n=9 .* no such master key/)
+    assert.match(unknown.text, /fail: bf n=9 .* no such master key/)
   })
 })
 

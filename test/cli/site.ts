@@ -115,9 +115,12 @@ export async function openReadySite(...domains: string[]): Promise<Site> {
   return site
 }
 
-/** What the vault says for the domain, as its only TXT record. */
+/** What the vault says for the domain, as its TXT records: the oldest `count` of each scheme. */
 export async function publish(site: Site, domain: string, count = 1): Promise<void> {
   const { text } = await site.run(['params', 'show', domain, '--json'])
   const { vault } = JSON.parse(text) as { readonly vault: readonly string[] }
-  site.dns.zone[`_ibemailkey.${domain}`] = { TXT: vault.slice(0, count) }
+  const of = (scheme: string) => vault.filter((record) => record.includes(`; a=${scheme};`))
+  site.dns.zone[`_ibemailkey.${domain}`] = {
+    TXT: ['bf', 'cc', 'bb2'].flatMap((scheme) => of(scheme).slice(0, count)),
+  }
 }

@@ -60,26 +60,29 @@ describe('the lines of config/plugins', () => {
     assert.equal(
       placed,
       list
-        .replace('haraka-plugin-rspamd', 'hisho/decrypt\nharaka-plugin-rspamd')
-        .replace('queue/', 'hisho/encrypt\nqueue/'),
+        .replace('haraka-plugin-rspamd', 'hisho/decrypt\nhisho/verify\nharaka-plugin-rspamd')
+        .replace('queue/', 'hisho/sign\nhisho/encrypt\nqueue/'),
     )
     assert.deepEqual(
       added.map(({ before }) => before),
-      ['rspamd', 'queue/discard'],
+      ['rspamd', 'rspamd', 'queue/discard', 'queue/discard'],
     )
     assert.deepEqual(placePlugins(placed), { text: placed, added: [] })
   })
 
   it('stay where they stand, and go to the end where nothing follows', () => {
-    assert.equal(placePlugins('').text, 'hisho/decrypt\nhisho/encrypt\n')
-    assert.equal(placePlugins('dkim\n').text, 'dkim\nhisho/decrypt\nhisho/encrypt\n')
+    assert.equal(placePlugins('').text, 'hisho/decrypt\nhisho/verify\nhisho/sign\nhisho/encrypt\n')
+    assert.equal(
+      placePlugins('dkim\n').text,
+      'dkim\nhisho/decrypt\nhisho/verify\nhisho/sign\nhisho/encrypt\n',
+    )
     assert.equal(
       placePlugins('haraka-plugin-hisho/encrypt\nqueue/x\n').text,
-      'hisho/decrypt\nharaka-plugin-hisho/encrypt\nqueue/x\n',
+      'hisho/decrypt\nhisho/verify\nharaka-plugin-hisho/encrypt\nhisho/sign\nqueue/x\n',
     )
     assert.equal(
       placePlugins('clamd\ndkim\nqueue/x').text,
-      'clamd\ndkim\nhisho/decrypt\nhisho/encrypt\nqueue/x',
+      'clamd\ndkim\nhisho/decrypt\nhisho/verify\nhisho/sign\nhisho/encrypt\nqueue/x',
     )
   })
 

@@ -6,7 +6,15 @@ import type { DomainTable } from '../../protection/domain-table.ts'
 import type { SharedSettings } from '../../services/settings.ts'
 import type { VaultContents } from '../../vault/contents.ts'
 import type { Context } from '../context.ts'
-import { compareWithVault, fetchPublished, judge } from '../published.ts'
+import {
+  compareWithVault,
+  fetchPublished,
+  judge,
+  publishedFacts,
+  type PublishedRecords,
+} from '../published.ts'
+import { sentence } from '../rotate.ts'
+import { QUEUE_DAYS, rotationStep } from '../rotation.ts'
 import { activeEntries, entriesOf } from '../../vault/contents.ts'
 import { fail, ok, reasonOf, warn, type Finding } from './finding.ts'
 
@@ -32,23 +40,56 @@ export async function checkPublished(
   const check = `record of ${domain}`
   const advice = `hisho params show ${domain}`
   try {
-    const records = await fetchPublished(context.services('without-table'), domain)
+    const published = await fetchPublished(context.services('without-table'), domain)
+    const { records } = published
     const verdict = judge(records, context.clock)
     if (!contents)
       return [warn(check, `published: ${verdict.status}`, 'not compared: the vault is not open')]
-    const differences = compareWithVault(records, entriesOf(contents, domain, 'bf'), context.clock)
+    const differences = (['bf', 'cc', 'bb2'] as const).flatMap((scheme) =>
+      compareWithVault(records, entriesOf(contents, domain, scheme), context.clock, scheme),
+    )
     if (differences.length > 0)
-      return differences.map(({ severity, text }) =>
-        severity === 'fail' ? fail(check, text, advice) : warn(check, text, advice),
-      )
+      return [
+        ...differences.map(({ severity, text }) =>
+          severity === 'fail' ? fail(check, text, advice) : warn(check, text, advice),
+        ),
+        ...checkRotation(context, contents, domain, published),
+      ]
     if (activeEntries(contents, domain, 'bf').length === 0) {
       const found = 'no master key, and nothing published: it receives nothing encrypted'
       return [warn(check, found, `hisho kgc new --domain ${domain}`)]
     }
-    return [ok(check, `n=${activeEntries(contents, domain, 'bf')[0]?.n} as in the vault`)]
+    return [
+      ok(check, `n=${activeEntries(contents, domain, 'bf')[0]?.n} as in the vault`),
+      ...checkRotation(context, contents, domain, published),
+    ]
   } catch (error) {
     return [fail(check, reasonOf(error), 'see dns')]
   }
+}
+
+/** Where the domain stands between two generations, if it does. */
+function checkRotation(
+  context: Context,
+  contents: VaultContents,
+  domain: string,
+  published: PublishedRecords,
+): Finding[] {
+  const facts = {
+    ...publishedFacts(published),
+    queueDays: QUEUE_DAYS,
+    nowMs: context.clock.nowMs(),
+  }
+  return (['bf', 'cc', 'bb2'] as const).flatMap((scheme) => {
+    const step = rotationStep({ ...facts, active: activeEntries(contents, domain, scheme) })
+    // That the newest is not published, the record's own check says.
+    if (['none', 'steady', 'publish'].includes(step.step)) return []
+    const text = sentence(domain, step)
+    const check = `rotation of ${domain}`
+    return step.step === 'wait' || step.step === 'drain'
+      ? [ok(check, text)]
+      : [warn(check, text, `hisho kgc rotate --domain ${domain}`)]
+  })
 }
 
 /** Domains for which the table requires encryption: mail for them must be able to go. */
