@@ -19,6 +19,9 @@ export interface SigningOptions {
   readonly lifetimeSeconds: number
 }
 
+/** How many names h may hold: as many fit into a tag list, and no honest message has more (RFC 5322 section 3.6). */
+const NAMES_MAX = 100
+
 /** The body is read to its end. */
 export async function signMessage(
   message: Message,
@@ -30,6 +33,9 @@ export async function signMessage(
   const period = periodAt(generation.period, timeSeconds * 1000)
   const identity = formatIdentity(address, period)
   const domain = address.slice(address.lastIndexOf('@') + 1)
+  const signedFields = namesToSign(message.fields)
+  if (signedFields.length > NAMES_MAX)
+    throw new PermError('mail/malformed', 'more header fields than a signature can list')
   const bodyHash = await relaxedBodyHash(message.body)
   const tags = {
     domain,
@@ -38,11 +44,11 @@ export async function signMessage(
     ...(period === undefined ? {} : { period }),
     timeSeconds,
     expirySeconds: timeSeconds + lifetimeSeconds,
-    signedFields: namesToSign(message.fields),
+    signedFields,
     bodyHash,
   }
   const unsigned = formatSignatureField(tags)
-  const digest = headerDigest(message.fields, tags.signedFields, unsigned)
+  const digest = headerDigest(message.fields, signedFields, unsigned)
   const request = { scheme: 'cc', domain, n: generation.n, identity } as const
   const identityKey = await keys.identityKey(request)
   if (identityKey === undefined)

@@ -496,6 +496,15 @@ describe('signed mail', () => {
       })
     }
 
+    it('up to as many fields as a signature can list', async () => {
+      const repeated = (count: number): string =>
+        `${'Content-Transfer-Encoding: 7bit\r\n'.repeat(count)}From: alice@a.example\r\n\r\n`
+      const address = `"${'\\"'.repeat(31)}"@a.example`
+      const most = await world.sign(repeated(86), { address })
+      assert.equal(await judge(most), 'pass')
+      await assert.rejects(world.sign(repeated(87), { address }), { code: 'mail/malformed' })
+    })
+
     it('by an address with characters that a tag list does not take', async () => {
       for (const local of ['"a;b c"', 'bounce+x=y', 'b\u00fccher']) {
         const text = LETTER.replace('Alice <alice@', `<${Buffer.from(local).toString('latin1')}@`)
