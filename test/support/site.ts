@@ -5,58 +5,66 @@ import { join } from 'node:path'
 import { generateX25519Identity } from '../../lib/container/x25519.ts'
 import { SecretBytes } from '../../lib/crypto/secret-bytes.ts'
 import { createIbe, createIbePool } from '../../lib/ibe/ibe.ts'
-import { formatParameters } from '../../lib/ibe/parameters.ts'
+import { ownRecords } from '../../lib/services/own-records.ts'
 import { systemClock } from '../../lib/clock.ts'
-import {
-  withMasterKey,
-  type MasterKeyEntry,
-  type Period,
-  type VaultContents,
-} from '../../lib/vault/contents.ts'
+import { withMasterKey, type Period, type VaultContents } from '../../lib/vault/contents.ts'
 import { writeVault } from '../../lib/vault/vault.ts'
 import type { Files } from './haraka.ts'
 
 export interface SiteKeys {
   readonly contents: VaultContents
-  /** The TXT record's text. */
+  /** The text of the TXT record that senders encrypt with. */
   readonly record: string
+  /** All that the domain publishes: for encryption and for signatures. */
+  readonly records: readonly string[]
   /** Files for the Haraka directory: vault and passphrase (an age key, so that opening takes no second). */
   readonly files: Files
   readonly passphrase: string
 }
 
-/** A master key for a domain, its record, and the vault that holds it. */
+/** Master keys for a domain, to encrypt and to sign, their records, and the vault that holds them. */
 export async function makeSite(
   domain: string,
   { n = 1, period = 'month' }: { n?: number; period?: Period } = {},
 ): Promise<SiteKeys> {
   const pool = createIbePool({ size: 1, queueLimit: 10 })
   const ibe = createIbe({ pool, clock: systemClock })
-  const folder = mkdtempSync(join(tmpdir(), 'hisho-vault-'))
   try {
-    const masterKey = await ibe.generateMasterKey()
-    const publicKey = await ibe.publicKey(masterKey)
-    const entry: MasterKeyEntry = {
-      scheme: 'bf',
-      n,
-      period,
-      masterKey,
-      publicKey: Buffer.from(publicKey).toString('base64'),
-      created: new Date().toISOString(),
+    let contents: VaultContents = new Map()
+    for (const scheme of ['bf', 'cc'] as const) {
+      const masterKey = await ibe.generateMasterKey()
+      contents = withMasterKey(contents, domain, {
+        scheme,
+        n,
+        period,
+        masterKey,
+        publicKey: Buffer.from(await ibe.publicKey(masterKey)).toString('base64'),
+        created: new Date().toISOString(),
+      })
     }
-    const contents = withMasterKey(new Map(), domain, entry)
+    const records = (await ownRecords(ibe, contents, domain)).map(({ text }) => text)
     const { identity } = generateX25519Identity()
-    const file = join(folder, 'vault')
-    await writeVault(file, contents, new SecretBytes(new TextEncoder().encode(identity)))
     return {
       contents,
-      record: formatParameters({ version: '2.0', scheme: 'bf', n, period, publicKey }),
+      record: records[0] ?? '',
+      records,
       passphrase: identity,
-      files: { 'config/hisho.vault.age': readFileSync(file) },
+      files: { 'config/hisho.vault.age': await vaultBytes(contents, identity) },
     }
   } finally {
-    rmSync(folder, { recursive: true, force: true })
     await pool.close()
+  }
+}
+
+/** The vault's file, sealed to an age key. */
+export async function vaultBytes(contents: VaultContents, passphrase: string): Promise<Buffer> {
+  const folder = mkdtempSync(join(tmpdir(), 'hisho-vault-'))
+  try {
+    const file = join(folder, 'vault')
+    await writeVault(file, contents, new SecretBytes(new TextEncoder().encode(passphrase)))
+    return readFileSync(file)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
   }
 }
 
@@ -70,6 +78,8 @@ export interface SiteOptions {
   readonly routes: Readonly<Record<string, number>>
   /** Lines for `domains:` of hisho.yaml. */
   readonly table?: string
+  /** `senders:` of hisho.yaml. By default the one user that there is may write as everybody. */
+  readonly senders?: string
   readonly plugins?: readonly string[]
   readonly files?: Files
   readonly host?: string
@@ -87,6 +97,7 @@ export function siteFiles(options: SiteOptions): Files {
     mailbox,
     routes,
     table = "  '*': { encrypt: opportunistic }",
+    senders = `{ ${USER}: ['*@${domain}'] }`,
     files = {},
     host = '127.0.0.1',
   } = options
@@ -106,7 +117,7 @@ export function siteFiles(options: SiteOptions): Files {
     'config/auth_flat_file.ini': `[core]\nmethods=PLAIN\nconstrain_sender=false\n[users]\n${USER}=${PASSWORD}\n`,
     'config/smtp_forward.ini': `host=${host}\nport=${mailbox}\nenable_outbound=false\n${routeIni.join('\n')}\n`,
     'config/hisho.ini': hishoIni(dnsPort),
-    'config/hisho.yaml': `local: [${domain}]\ndomains:\n${table}\n`,
+    'config/hisho.yaml': `local: [${domain}]\nsenders: ${senders}\ndomains:\n${table}\n`,
     ...keys.files,
     ...files,
   }

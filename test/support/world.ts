@@ -27,6 +27,8 @@ export interface WorldOptions {
   readonly host?: string
   readonly zone?: Zone
   readonly tableA?: string
+  readonly tableB?: string
+  readonly sendersA?: string
   readonly filesA?: FilesFor
   readonly filesB?: FilesFor
   readonly pluginsA?: readonly string[]
@@ -46,8 +48,8 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const { host = '127.0.0.1', lmtpB = false } = options
   const [keysA, keysB] = await Promise.all([makeSite('a.example'), makeSite('b.example')])
   const dns = await startDnsServer({
-    '_ibemailkey.a.example': { TXT: [keysA.record], ttl: 300 },
-    '_ibemailkey.b.example': { TXT: [keysB.record], ttl: 300 },
+    '_ibemailkey.a.example': { TXT: keysA.records, ttl: 300 },
+    '_ibemailkey.b.example': { TXT: keysB.records, ttl: 300 },
     ...options.zone,
   })
   const [inboxA, inboxB, c] = await Promise.all([
@@ -81,6 +83,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
           ...options.routesA,
         },
         ...(options.tableA === undefined ? {} : { table: options.tableA }),
+        ...(options.sendersA === undefined ? {} : { senders: options.sendersA }),
         ...(options.pluginsA ? { plugins: options.pluginsA } : {}),
         files: filesFor(options.filesA),
       }),
@@ -95,6 +98,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
         keys: keysB,
         mailbox: inboxB.port,
         routes: { 'a.example': portA, 'c.example': c.port, ...options.routesB },
+        ...(options.tableB === undefined ? {} : { table: options.tableB }),
         ...(options.pluginsB ? { plugins: options.pluginsB } : {}),
         files: {
           ...(lmtpB ? { 'config/lmtp.ini': `host=${host}\nport=${inboxB.port}\n` } : {}),
