@@ -5,6 +5,7 @@ import { leakedIdentityKey, leakedMasterKey, leakedPassword } from './accident.t
 import { listGenerations, newGeneration, retireGenerations } from './kgc.ts'
 import { asDate, asDays, asDomain, asKeyScheme, asPeriod, asSerial } from './options.ts'
 import type { Run } from './program.ts'
+import { addKgcServer } from './program-kgc.ts'
 import { rotate } from './rotate.ts'
 
 export function addKgc(program: Command, run: Run): void {
@@ -33,6 +34,7 @@ export function addKgc(program: Command, run: Run): void {
       await run((context) => listGenerations(context, { domain, json }))
     })
   addRotation(kgc, run)
+  addKgcServer(kgc, run)
 }
 
 const SCHEME = '--scheme <scheme>'

@@ -46,6 +46,8 @@ export interface Ibe {
   checkPublicKey(publicKey: Uint8Array): Promise<boolean>
   /** The identity key, 48 bytes; `dst` is the scheme's tag of H1. Costs a multiplication each time. */
   extract(masterKey: SecretBytes, identity: string, dst: string): Promise<SecretBytes>
+  /** Whether an identity key is what `extract` gives under the master key of this public key. Costs two pairings. */
+  checkIdentityKey(question: CheckIdentityKeyRequest): Promise<boolean>
   /** A KEK for the identity, the same for some minutes. PermError ibe/parameters: the public key is no point. */
   encapsulate(request: EncapsulateRequest): Promise<EncapsulatedKek>
   /** PermError ibe/decrypt for everything that does not open. */
@@ -57,6 +59,14 @@ export interface Ibe {
   startSweeping(): void
   /** Wipes every key held. The pool stays its owner's. */
   close(): void
+}
+
+export interface CheckIdentityKeyRequest {
+  readonly publicKey: Uint8Array
+  readonly identity: string
+  /** The scheme's tag of H1. */
+  readonly dst: string
+  readonly identityKey: SecretBytes
 }
 
 export interface EncapsulateRequest {
@@ -102,6 +112,8 @@ export function createIbe({ pool, clock, limits = {} }: IbeOptions): Ibe {
     checkPublicKey: (publicKey) => pool.run('checkPublicKey', { publicKey }),
     extract: async (masterKey, identity, dst) =>
       new SecretBytes(await pool.run('extract', { masterKey: masterKey.bytes, identity, dst })),
+    checkIdentityKey: ({ identityKey, ...question }) =>
+      pool.run('checkIdentityKey', { ...question, identityKey: identityKey.bytes }),
     async encapsulate({ publicKey, n, identity }) {
       const name = `${n} ${Buffer.from(publicKey).toString('base64')} ${identity}`
       const held = await sent.take(name, async () => {

@@ -4,7 +4,13 @@ import { createPreparedCache } from '../crypto/prepared-cache.ts'
 import type { Bls12381 } from '../crypto/mcl.ts'
 import { PermError } from '../errors.ts'
 import { decryptError, hashIdentity, KEK_BYTES, openKek, sealKek } from './boneh-franklin.ts'
-import { extract, generateMasterKey, publicKey } from './kgc.ts'
+import {
+  extract,
+  generateMasterKey,
+  isIdentityKey,
+  publicKey,
+  type IdentityKeyQuestion,
+} from './kgc.ts'
 import { createRecordJobs, type RecordJobs } from './record-signature.ts'
 import { createSignatureJobs, type SignatureJobs } from './signature/jobs.ts'
 
@@ -14,6 +20,7 @@ export interface IbeJobs extends RecordJobs, SignatureJobs {
   /** Whether these are 96 bytes of a point of the subgroup other than infinity. */
   readonly checkPublicKey: (args: { publicKey: Uint8Array }) => boolean
   readonly extract: (args: { masterKey: Uint8Array; identity: string; dst: string }) => Uint8Array
+  readonly checkIdentityKey: (args: IdentityKeyQuestion) => boolean
   readonly encapsulate: (args: { publicKey: Uint8Array; identity: string }) => Encapsulated
   readonly decapsulate: (args: { identityKey: Uint8Array; encapsulation: Uint8Array }) => Uint8Array
 }
@@ -35,6 +42,8 @@ export function createJobs(curve: Bls12381): IbeJobs {
     checkPublicKey: (args) => curve.parseG2(args.publicKey) !== undefined,
     extract: ({ masterKey, identity, dst }) =>
       wiping(masterKey, () => extract(curve, masterKey, identity, dst)),
+    checkIdentityKey: (question) =>
+      wiping(question.identityKey, () => isIdentityKey(curve, prepared, question)),
     encapsulate({ publicKey, identity }) {
       const lines = prepared.get(publicKey)
       if (lines === undefined) {

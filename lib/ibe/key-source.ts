@@ -45,7 +45,7 @@ export interface MasterKeySourceOptions {
   readonly limits?: KekCacheLimits
 }
 
-const IDENTITY_KEY_LIMITS: KekCacheLimits = {
+export const IDENTITY_KEY_LIMITS: KekCacheLimits = {
   maxEntries: 10_000,
   maxAgeMs: 60 * 60_000,
   maxUses: Infinity,

@@ -56,6 +56,35 @@ export function isPeriod(text: string): boolean {
   return year !== undefined && Number(week) >= 1 && Number(week) <= weeksIn(Number(year))
 }
 
+/** The kind of a period that `isPeriod` takes; undefined stands for none, as in `periodAt`. */
+export function periodKindOf(period: string | undefined): PeriodKind {
+  if (period === undefined) return 'none'
+  if (period.includes('W')) return 'week'
+  return period.length > 7 ? 'day' : 'month'
+}
+
+/** When a period (that `isPeriod` takes) begins and when the next one does, as Unix time in milliseconds. */
+export function periodSpan(period: string): { readonly beginMs: number; readonly endMs: number } {
+  const year = Number(period.slice(0, 4))
+  const kind = periodKindOf(period)
+  if (kind === 'month') {
+    const month = Number(period.slice(5)) - 1
+    return { beginMs: monthStart(year, month), endMs: monthStart(year, month + 1) }
+  }
+  const days = kind === 'day' ? 1 : 7
+  const beginMs =
+    kind === 'day'
+      ? Date.parse(`${period}T00:00:00Z`)
+      : firstMonday(year) + (Number(period.slice(6)) - 1) * 7 * DAY_MS
+  return { beginMs, endMs: beginMs + days * DAY_MS }
+}
+
+/** Of week 1, in which 4 January is: ISO 8601. */
+function firstMonday(year: number): number {
+  const fourth = yearStart(year) + 3 * DAY_MS
+  return fourth - (isoWeekday(fourth) - 1) * DAY_MS
+}
+
 function isDay(text: string): boolean {
   const ms = Date.parse(`${text}T00:00:00Z`)
   return !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(text)
@@ -80,5 +109,10 @@ function isoWeekday(ms: number): number {
 }
 
 function yearStart(year: number): number {
-  return new Date(0).setUTCFullYear(year, 0, 1)
+  return monthStart(year, 0)
+}
+
+/** Not Date.UTC, for which the year 99 is 1999. */
+function monthStart(year: number, month: number): number {
+  return new Date(0).setUTCFullYear(year, month, 1)
 }

@@ -5,19 +5,20 @@ import { createMemoryCache } from '../cache/memory.ts'
 import { createRedisCache } from '../cache/redis.ts'
 import type { Clock } from '../clock.ts'
 import { createResolver, type Resolver } from '../dns/resolver.ts'
-import { PermError } from '../errors.ts'
 import { createBb2, createBb2Pool, type Bb2 } from '../ibe/bb2/bb2.ts'
 import { IDENTITY_DST } from '../ibe/boneh-franklin.ts'
 import { createDirectory, type Directory } from '../ibe/directory.ts'
 import { createIbe, createIbePool, type Ibe } from '../ibe/ibe.ts'
 import { normalizeAddress } from '../ibe/identity.ts'
-import { createMasterKeySource } from '../ibe/key-source.ts'
+import { createMasterKeySource, type KeySource } from '../ibe/key-source.ts'
 import { createIbeScheme } from '../ibe/mail-scheme.ts'
+import { SIGNER_DST } from '../ibe/signature/cha-cheon.ts'
 import type { Scheme } from '../mail/scheme.ts'
 import type { Signatures } from '../mail/signature.ts'
 import { openTableFile, type TableFile } from '../protection/table-file.ts'
 import { activeEntries } from '../vault/contents.ts'
 import { createKeyRing, type KeyRing } from '../vault/key-ring.ts'
+import { createRemoteKeys } from './kgc-keys.ts'
 import type { SharedSettings } from './settings.ts'
 
 export type Log = (level: 'info' | 'notice' | 'warn' | 'error', message: string) => void
@@ -30,6 +31,8 @@ export interface Services {
   readonly cache: Cache
   readonly ibe: Ibe
   readonly bb2: Bb2
+  /** Of our own domains: from the vault, or from a KGC. */
+  readonly keys: KeySource
   readonly schemes: readonly Scheme[]
   readonly signatures: Signatures
   readonly normalizeAddress: (address: string) => string
@@ -84,15 +87,26 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     clock,
     log,
   })
-  const keys = createMasterKeySource({
+  const masterKeys = createMasterKeySource({
     masterKeys: async (domain, scheme) => activeEntries(await keyRing.contents(), domain, scheme),
     extract: {
       bf: (masterKey, identity) => ibe.extract(masterKey, identity, IDENTITY_DST),
-      cc: () => Promise.reject(new PermError('crypto/unsupported', 'a=cc')),
+      cc: (masterKey, identity) => ibe.extract(masterKey, identity, SIGNER_DST),
       bb2: (masterKey, localPart) => bb2.extract(masterKey, localPart),
     },
     clock,
   })
+  const remote =
+    settings.kgc &&
+    createRemoteKeys(settings.kgc, {
+      ibe,
+      bb2,
+      directory,
+      isOurs: (domain) => table.current().isLocal(domain),
+      clock,
+      log,
+    })
+  const keys: KeySource = remote ?? masterKeys
   return {
     table,
     keyRing,
@@ -101,6 +115,7 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     cache,
     ibe,
     bb2,
+    keys,
     signatures: {
       generationFor: async () => undefined,
       sign: () => Promise.reject(new Error('not wired yet')),
@@ -112,12 +127,13 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     lookupMs: settings.dns.timeoutMs * settings.dns.tries * settings.dns.servers.length,
     warm: () => {
       pool.warm()
-      keyRing.contents().catch(() => {}) // said in the log by itself
+      if (!remote) keyRing.contents().catch(() => {}) // said in the log by itself
       cache.get('warm').catch(() => {})
     },
     close: async () => {
       ibe.close()
-      keys.held.clear()
+      masterKeys.held.clear()
+      remote?.close()
       await Promise.all([pool.close(), bb2Pool.close(), cache.close()])
     },
   }

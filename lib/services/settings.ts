@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os'
 import { isAbsolute, join } from 'node:path'
 import type { RedisNode, RedisTarget } from '../cache/redis.ts'
 import { reader, type Ini, type Reader } from './ini-reader.ts'
+import { parseKgcSettings, type KgcSettings } from './kgc-settings.ts'
 import { parseServer, systemServers, type DnsServer } from '../dns/servers.ts'
 
 export interface SharedSettings {
@@ -19,6 +20,8 @@ export interface SharedSettings {
   }
   readonly ttl: { readonly floorSeconds: number; readonly ceilingSeconds: number }
   readonly redis: RedisSettings | undefined
+  /** Where identity keys come from in place of a vault. */
+  readonly kgc: KgcSettings | undefined
 }
 
 export interface RedisSettings {
@@ -53,6 +56,7 @@ export function parseSharedSettings(ini: Ini, configDirectory: string): SharedSe
     },
     ttl: { floorSeconds, ceilingSeconds },
     redis: redisSettings(read, inConfig),
+    kgc: parseKgcSettings(read, inConfig),
   }
 }
 

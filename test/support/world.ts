@@ -34,6 +34,8 @@ export interface WorldOptions {
   readonly pluginsA?: readonly string[]
   readonly pluginsB?: readonly string[]
   readonly lmtpB?: boolean
+  /** `none`: b has no vault and no passphrase. */
+  readonly vaultB?: 'none'
   /** More domains whose mail server is that of c.example. */
   readonly plainDomains?: readonly string[]
   readonly environmentA?: Readonly<Record<string, string>>
@@ -91,11 +93,11 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     startHaraka({
       host,
       port: portB,
-      environment: siteEnvironment(keysB),
+      environment: options.vaultB === 'none' ? {} : siteEnvironment(keysB),
       files: siteFiles({
         ...common,
         domain: 'b.example',
-        keys: keysB,
+        keys: options.vaultB === 'none' ? { ...keysB, files: {} } : keysB,
         mailbox: inboxB.port,
         routes: { 'a.example': portA, 'c.example': c.port, ...options.routesB },
         ...(options.tableB === undefined ? {} : { table: options.tableB }),

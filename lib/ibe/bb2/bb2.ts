@@ -20,6 +20,12 @@ export interface Bb2 {
   check(parameters: LegacyParameters): Promise<void>
   /** The identity key, 96 bytes (K || r): another one each time, and each opens the same mail. */
   extract(masterKey: SecretBytes, localPart: string): Promise<SecretBytes>
+  /** Whether an identity key is one that `extract` gives for it. PermError ibe/parameters as `check`. */
+  checkIdentityKey(
+    parameters: LegacyParameters,
+    localPart: string,
+    identityKey: SecretBytes,
+  ): Promise<boolean>
   /** A new key, 32 bytes, and its encapsulation, 448 bytes. PermError ibe/parameters as `check`. */
   encapsulate(parameters: LegacyParameters, localPart: string): Promise<EncapsulatedKey>
   /**
@@ -49,6 +55,12 @@ export function createBb2({ pool }: Bb2Options): Bb2 {
     check: (parameters) => pool.run('check', { publicKey: publicKeyOf(parameters) }),
     extract: async (masterKey, localPart) =>
       new SecretBytes(await pool.run('extract', { masterKey: masterKey.bytes, localPart })),
+    checkIdentityKey: (parameters, localPart, identityKey) =>
+      pool.run('checkIdentityKey', {
+        publicKey: publicKeyOf(parameters),
+        localPart,
+        identityKey: identityKey.bytes,
+      }),
     async encapsulate(parameters, localPart) {
       const publicKey = publicKeyOf(parameters)
       const { key, encapsulation } = await pool.run('encapsulate', { publicKey, localPart })

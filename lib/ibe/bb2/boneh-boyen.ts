@@ -98,6 +98,23 @@ export function extract(
   return key
 }
 
+/** Whether these bytes are an identity key under the master key of a public key: e(ID*g + X + r*Y, K) = v. */
+export function isIdentityKey(
+  curve: Bn254,
+  { g, x, y, v }: PublicKey,
+  localPart: string,
+  identityKey: Uint8Array,
+): boolean {
+  if (identityKey.length !== IDENTITY_KEY_BYTES) return false
+  const k = curve.parseG2(identityKey.subarray(0, BN_G2_BYTES))
+  const r = curve.parseScalar(identityKey.subarray(BN_G2_BYTES))
+  if (!k || !r) return false
+  const identityPoint = curve.addG1(curve.multiplyG1(g, hashLocalPart(curve, localPart)), x)
+  const found = curve.pairing(curve.addG1(identityPoint, curve.multiplyG1(y, r)), k)
+  for (const secret of [k, r]) secret.clear()
+  return Buffer.from(curve.formatGt(found)).equals(curve.formatGt(v))
+}
+
 function parseMasterKey(
   curve: Bn254,
   masterKey: Uint8Array,

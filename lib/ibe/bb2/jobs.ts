@@ -3,6 +3,7 @@ import type { Bn254 } from '../../crypto/bn254.ts'
 import {
   extract,
   generateKeyPair,
+  isIdentityKey,
   open,
   parsePublicKey,
   randomness,
@@ -16,6 +17,12 @@ export interface Bb2Jobs {
   /** PermError ibe/parameters names the tag. */
   readonly check: (args: { publicKey: Uint8Array }) => void
   readonly extract: (args: { masterKey: Uint8Array; localPart: string }) => Uint8Array
+  /** PermError ibe/parameters as `check`. */
+  readonly checkIdentityKey: (args: {
+    publicKey: Uint8Array
+    localPart: string
+    identityKey: Uint8Array
+  }) => boolean
   readonly encapsulate: (args: { publicKey: Uint8Array; localPart: string }) => Encapsulated
   readonly decapsulate: (args: { identityKey: Uint8Array; encapsulation: Uint8Array }) => Uint8Array
 }
@@ -26,6 +33,10 @@ export function createJobs(curve: Bn254): Bb2Jobs {
     check: (args) => void parsePublicKey(curve, args.publicKey),
     extract: ({ masterKey, localPart }) =>
       wiping(masterKey, () => extract(curve, masterKey, localPart)),
+    checkIdentityKey: ({ publicKey, localPart, identityKey }) =>
+      wiping(identityKey, () =>
+        isIdentityKey(curve, parsePublicKey(curve, publicKey), localPart, identityKey),
+      ),
     encapsulate({ publicKey, localPart }) {
       const key = parsePublicKey(curve, publicKey)
       return seal(curve, key, localPart, randomness(curve, key))
