@@ -37,6 +37,8 @@ export interface MasterKey extends Generation {
 export interface MasterKeySourceOptions {
   /** The generations that are not retired, the newest first. TempError vault/locked while they are not to be had. */
   readonly masterKeys: (domain: string, scheme: KeyScheme) => Promise<readonly MasterKey[]>
+  /** The same after a look at where they come from: one that is missing may have come a moment ago. */
+  readonly latestMasterKeys?: MasterKeySourceOptions['masterKeys']
   /** The identity key under a master key of the scheme. */
   readonly extract: Readonly<
     Record<KeyScheme, (masterKey: SecretBytes, identity: string) => Promise<SecretBytes>>
@@ -67,14 +69,16 @@ export interface MasterKeySource extends KeySource {
 
 /** Keys from master keys that are at hand: each is extracted once and held for an hour. */
 export function createMasterKeySource(options: MasterKeySourceOptions): MasterKeySource {
-  const { masterKeys, extract, clock, limits } = options
+  const { masterKeys, latestMasterKeys = masterKeys, extract, clock, limits } = options
   const held = createIdentityKeyCache(clock, limits)
   return {
     held,
     generations: async (domain, scheme) =>
       (await masterKeys(domain, scheme)).map(({ n, period }) => ({ n, period })),
     async identityKey({ scheme, domain, n, identity }) {
-      const found = (await masterKeys(domain, scheme)).find((known) => known.n === n)
+      const find = (all: readonly MasterKey[]) => all.find((known) => known.n === n)
+      const found =
+        find(await masterKeys(domain, scheme)) ?? find(await latestMasterKeys(domain, scheme))
       if (found === undefined) return undefined
       // The master key is in the name: another one under the same serial gives other keys.
       const name = `${scheme} ${fingerprint(found.masterKey)} ${identity}`

@@ -89,6 +89,8 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
   })
   const masterKeys = createMasterKeySource({
     masterKeys: async (domain, scheme) => activeEntries(await keyRing.contents(), domain, scheme),
+    latestMasterKeys: async (domain, scheme) =>
+      activeEntries(await keyRing.latest(), domain, scheme),
     extract: {
       bf: (masterKey, identity) => ibe.extract(masterKey, identity, IDENTITY_DST),
       cc: (masterKey, identity) => ibe.extract(masterKey, identity, SIGNER_DST),

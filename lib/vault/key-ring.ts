@@ -9,6 +9,8 @@ import { readVault } from './vault.ts'
 export interface KeyRing {
   /** TempError vault/locked while it cannot be opened. */
   contents(): Promise<VaultContents>
+  /** As `contents`, after a look at the file: for what the contents at hand do not have. */
+  latest(): Promise<VaultContents>
 }
 
 export interface KeyRingOptions {
@@ -20,6 +22,8 @@ export interface KeyRingOptions {
 
 /** How often the file is looked at, and how long a failure is answered without another try (scrypt is dear). */
 const LOOK_AGAIN_MS = 5_000
+/** Even if what is asked for is missing again and again. */
+const LOOK_AT_MOST_MS = 500
 
 /** A changed file that does not open leaves the contents that were read before in use, and says so. */
 export function createKeyRing({ file, sources, clock, log }: KeyRingOptions): KeyRing {
@@ -64,15 +68,25 @@ export function createKeyRing({ file, sources, clock, log }: KeyRingOptions): Ke
     }
   }
 
+  const lookAfter = (ms: number): void => {
+    if (clock.nowMs() - lookedAt >= ms) running ??= look().finally(() => (running = undefined))
+  }
+  const current = (): VaultContents => {
+    if (opened) return opened.contents
+    throw failed?.error
+  }
+
   return {
     contents: async () => {
-      if (clock.nowMs() - lookedAt >= LOOK_AGAIN_MS) {
-        running ??= look().finally(() => (running = undefined))
-      }
+      lookAfter(LOOK_AGAIN_MS)
       // With contents at hand nobody waits for a newer file to open.
       if (!opened && running) await running
-      if (opened) return opened.contents
-      throw failed?.error
+      return current()
+    },
+    latest: async () => {
+      lookAfter(LOOK_AT_MOST_MS)
+      await running
+      return current()
     },
   }
 }

@@ -4,6 +4,7 @@ import { after, before, describe, it } from 'node:test'
 import { retireAtMs, rotationStep, type RotationFacts } from '../../lib/cli/rotation.ts'
 import { SecretBytes } from '../../lib/crypto/secret-bytes.ts'
 import type { MasterKeyEntry } from '../../lib/vault/contents.ts'
+import { clockEnvironment } from '../support/clock-environment.ts'
 import { openReadySite, publish, type Site } from './site.ts'
 
 const DAY = 86_400_000
@@ -108,18 +109,10 @@ describe('hisho kgc rotate', () => {
   }
   const doctor = async (): Promise<string> => (await site.run(['doctor'])).text
 
-  /** As if the last change of the vault lay some days back. */
-  async function pass(days: number): Promise<void> {
-    const clock = `const real = Date; globalThis.Date = class extends real { constructor(...a) { super(...(a.length ? a : [real.now() + ${days * DAY}])) } static now() { return real.now() + ${days * DAY} } }`
-    site.write('clock.cjs', clock)
-  }
-  const later = (): Record<string, string> => ({
-    NODE_OPTIONS: `--require ${site.file('clock.cjs')}`,
-  })
-  const rotateLater = async (): Promise<string> => {
-    const { code, text, stderr } = await site.run(['kgc', 'rotate', '--domain', 'a.example'], {
-      env: later(),
-    })
+  const later = (days: number): Record<string, string> => clockEnvironment(days * DAY)
+  const rotateLater = async (days: number): Promise<string> => {
+    const args = ['kgc', 'rotate', '--domain', 'a.example']
+    const { code, text, stderr } = await site.run(args, { env: later(days) })
     assert.equal(code, 0, stderr)
     return text
   }
@@ -142,26 +135,24 @@ describe('hisho kgc rotate', () => {
     assert.match(await rotate(), /bf n=2 is published beside bf n=1\. Leave both/)
     assert.match(await doctor(), /ok +rotation of a\.example +bf n=2 is published beside bf n=1/)
 
-    await pass(7)
-    const third = await rotateLater()
+    const third = await rotateLater(7)
     assert.match(
       third,
       /Remove from DNS, and leave bf n=2 there:[^]*a=bf[^]* n=1;[^]*a=cc[^]* n=1;/,
     )
     await publish(site, 'a.example', 2) // what is withdrawn is no longer said
-    const waiting = await rotateLater()
+    const waiting = await rotateLater(7)
     assert.match(waiting, /bf n=1 opens what is under way; retire it after/)
     assert.match(waiting, /cc n=1 can be retired/)
     const early = await site.run(['kgc', 'retire', '--domain', 'a.example', '--n', '1', '--yes'], {
-      env: later(),
+      env: later(7),
     })
     assert.equal(early.code, 64)
     assert.match(early.stderr, /may be needed until/)
 
-    await pass(13)
     const retire = ['kgc', 'retire', '--domain', 'a.example', '--yes']
     assert.match(
-      (await site.run(retire, { env: later() })).text,
+      (await site.run(retire, { env: later(13) })).text,
       /bf n=1, cc n=1 of a\.example: retired/,
     )
     assert.doesNotMatch(await doctor(), /rotation of/)

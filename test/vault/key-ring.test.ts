@@ -56,6 +56,18 @@ describe('the key ring', () => {
     return sites()
   }
 
+  it('latest looks at the file before it answers, twice a second at most', async () => {
+    await write('b.example')
+    assert.deepEqual(await sites(), ['b.example'])
+    await write('b.example', 'c.example')
+    assert.deepEqual([...(await ring.latest()).keys()], ['b.example'], 'looked at just now')
+    clock.passMs(500)
+    assert.deepEqual([...(await ring.latest()).keys()], ['b.example', 'c.example'])
+    writeFileSync(file, 'rubbish')
+    clock.passMs(500)
+    assert.deepEqual([...(await ring.latest()).keys()], ['b.example', 'c.example'])
+  })
+
   it('opens the vault once for all that ask', async () => {
     await write('b.example')
     const all = await Promise.all(Array.from({ length: 20 }, () => ring.contents()))

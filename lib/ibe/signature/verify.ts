@@ -16,7 +16,7 @@ import { headerDigest, unsignedName } from './signed-fields.ts'
 
 /** RFC 6376 section 6.1: a verifier may limit how many it looks at. */
 const SIGNATURES_MAX = 4
-const CLOCK_SKEW_SECONDS = 300
+const CLOCK_SKEW_SECONDS = 600
 
 /** What a domain publishes for signatures. */
 export interface SignatureDirectory {
