@@ -42,7 +42,7 @@ export async function signTransaction(
     : ({ signed: false, text: 'switched off' } as const)
   considered.add(transaction)
   transaction.results?.add(plugin, { [outcome.signed ? 'pass' : 'skip']: outcome.text })
-  if (outcome.signed) connection.loginfo(plugin, outcome.text)
+  connection.loginfo(plugin, outcome.text)
   return GO_ON
 }
 

@@ -153,7 +153,7 @@ describe('signed mail', () => {
     ['a Content-Type above', (m) => `Content-Type: text/html\r\n${m}`, /=fail/],
     [
       'another From domain',
-      (m) => m.replace('alice@a.example>', 'alice@evil.example>'),
+      (m) => m.replace('From: Alice <alice@a.', 'From: Alice <alice@evil.'),
       /=fail|=neutral/,
     ],
     ['a signature cut short', (m) => m.replace(/ b=([A-Za-z0-9+/]{8})/, ' b='), /=permerror/],
@@ -192,19 +192,40 @@ describe('signed mail', () => {
     assert.match(results(await arrival()), PASS)
   })
 
-  it('when the vault is locked the mail waits and is not sent unsigned', async () => {
-    world.a.forgetLog()
+  it('when DNS fails later, signing goes on with what is known of our own records', async () => {
     const { dns } = world
     const entry = dns.zone['_ibemailkey.a.example']!
     dns.zone['_ibemailkey.a.example'] = { ...entry, misbehave: 'servfail' }
     try {
-      // The records of our own domain were seen already, and are remembered: signing goes on.
-      assert.equal((await world.send(letter('x'), ['x@c.example'])).code, 250)
-      assert.match(text((await world.c.waitFor(1))[0]), /IBE-Signature/)
+      assert.match(await signedInClear(), /^IBE-Signature:/m)
     } finally {
       dns.zone['_ibemailkey.a.example'] = entry
     }
   })
+})
+
+describe('when the key to sign with cannot be had', () => {
+  for (const [onFailure, code] of [
+    ['defer', 450],
+    ['send_unsigned', 250],
+  ] as const) {
+    it(`on_failure = ${onFailure}: ${code}`, async () => {
+      const world = await startWorld({
+        pluginsA: PLUGINS,
+        environmentA: { HISHO_PASSPHRASE: 'not the one' },
+        filesA: { 'config/hisho.sign.ini': `[main]\non_failure=${onFailure}\n` },
+      })
+      try {
+        assert.equal((await world.send(letter('x'), ['x@c.example'])).code, code)
+        if (code === 450) return assert.equal(world.c.deliveries.length, 0)
+        const [delivery] = await world.c.waitFor(1)
+        assert.doesNotMatch(text(delivery), /IBE-Signature/)
+        await world.a.waitForLog(/not signed \(on_failure: send_unsigned\)/)
+      } finally {
+        await world.close()
+      }
+    })
+  }
 })
 
 describe('whatever the order of lines in config/plugins', () => {
