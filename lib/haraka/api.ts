@@ -1,4 +1,5 @@
 // What we use of Haraka 3.3, as types. Nothing here runs but the numbers, which are checked against Haraka's own.
+import type { IncomingMessage, ServerResponse } from 'node:http'
 
 // haraka-constants: on the real global only after a plugin's require returned, so they are written down here too.
 export const CONT = 900
@@ -156,3 +157,17 @@ export interface PluginsModule {
   readonly registered_plugins: Record<string, Plugin | undefined>
   load_plugin(name: string): void
 }
+
+/** Of the module `server`: what http.ini says, and once it listens the application of express. */
+export interface HttpHost {
+  readonly http: {
+    readonly cfg?: { readonly listen?: string }
+    readonly app: { use(handler: HttpHandler): unknown }
+  }
+}
+
+export type HttpHandler = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  passOn: () => void,
+) => void

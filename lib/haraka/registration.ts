@@ -1,4 +1,4 @@
-// What every plugin of ours does at start: the self-test, its gate, its services.
+// What every plugin of ours does at start: its services and, where it touches mail, the self-test and its gate.
 import cluster from 'node:cluster'
 import { CONT, DENY, type Next, type Plugin, type PluginsModule } from './api.ts'
 import { servicesOf } from './process.ts'
@@ -19,13 +19,18 @@ export const PRIORITY = {
 /** Throws, and so keeps Haraka from starting, where a promise would not hold. `gate` is loaded with the plugin. */
 export function registerWithGate(plugin: Plugin, gate: string): void {
   checkHaraka(plugin)
-  const services = servicesOf(plugin)
-  warnOfTimeouts(plugin, services.lookupMs)
+  warnOfTimeouts(plugin, servicesOf(plugin).lookupMs)
   const plugins = plugin.haraka_require('plugins') as PluginsModule
   // A plugin of its own, so that `skip_plugins` with our name does not switch the gate off too.
   if (!plugins.registered_plugins[gate]) plugins.load_plugin(gate)
   plugin.register_hook('init_master', 'check_hooks')
   plugin.register_hook('init_child', 'check_hooks')
+  registerWithoutGate(plugin)
+}
+
+/** For a plugin that touches no mail. Throws, and so keeps Haraka from starting, on bad settings. */
+export function registerWithoutGate(plugin: Plugin): void {
+  const services = servicesOf(plugin)
   // The master process only starts workers; without `nodes` there is no other process than this.
   if (cluster.isWorker) services.warm()
 }

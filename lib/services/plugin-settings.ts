@@ -57,3 +57,17 @@ export interface VerifySettings {
 export function parseVerifySettings(ini: Ini): VerifySettings {
   return { enabled: reader('hisho.verify.ini', ini).boolean('main', 'enabled') }
 }
+
+export interface WellKnownPluginSettings {
+  readonly enabled: boolean
+  /** X-Forwarded-Host counts in place of Host. */
+  readonly trustForwardedHost: boolean
+}
+
+export function parseWellKnownPluginSettings(ini: Ini): WellKnownPluginSettings {
+  const read = reader('hisho.well_known.ini', ini)
+  return {
+    enabled: read.boolean('main', 'enabled'),
+    trustForwardedHost: read.boolean('main', 'trust_forwarded_host'),
+  }
+}

@@ -84,7 +84,8 @@ export function createKeyRing({ file, sources, clock, log }: KeyRingOptions): Ke
       return current()
     },
     latest: async () => {
-      lookAfter(LOOK_AT_MOST_MS)
+      // A failure is not tried again for it: requests from outside must not cost a scrypt each.
+      lookAfter(failed ? LOOK_AGAIN_MS : LOOK_AT_MOST_MS)
       await running
       return current()
     },

@@ -82,6 +82,7 @@ describe('hisho doctor', () => {
         'hisho.decrypt.ini',
         'hisho.sign.ini',
         'hisho.verify.ini',
+        'hisho.well_known.ini',
         'timeout of hisho/decrypt',
         'timeout of hisho/encrypt',
         'table',
@@ -101,7 +102,7 @@ describe('hisho doctor', () => {
     assert.equal(code, 1)
     assert.match(text, /^fail {2}plugins +not in config\/plugins: hisho\/decrypt$/m)
     assert.match(text, /^ +-> hisho init says where$/m)
-    assert.match(text, /^20 ok, 0 to look at, 1 to mend$/m)
+    assert.match(text, /^21 ok, 0 to look at, 1 to mend$/m)
     assert.ok(!text.includes('\u001B'))
   })
 
@@ -130,6 +131,19 @@ describe('hisho doctor', () => {
     })
     const order = report.checks.find(({ check }) => check === 'plugin order')
     assert.match(order!.found, /dkim must stand before .*clamd must stand after/)
+  })
+
+  it('sees that ibemail.txt is served nowhere', async () => {
+    site.write('config/plugins', `${site.read('config/plugins')}hisho/well_known\n`)
+    assert.deepEqual(bad(await examine(site)), { http: 'warn' })
+    site.write('config/http.ini', 'listen=127.0.0.1:8080\n')
+    const report = await examine(site)
+    rmSync(site.file('config/http.ini'))
+    assert.deepEqual(bad(report), {})
+    assert.equal(
+      report.checks.find(({ check }) => check === 'http')?.found,
+      'listen=127.0.0.1:8080',
+    )
   })
 
   it('warns of a Haraka that it cannot find, and looks where it is told', async () => {

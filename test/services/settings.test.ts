@@ -5,7 +5,11 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { PermError } from '../../lib/errors.ts'
 import type { Ini } from '../../lib/services/ini-reader.ts'
-import { parseDecryptSettings, parseEncryptSettings } from '../../lib/services/plugin-settings.ts'
+import {
+  parseDecryptSettings,
+  parseEncryptSettings,
+  parseWellKnownPluginSettings,
+} from '../../lib/services/plugin-settings.ts'
 import { parseSharedSettings } from '../../lib/services/settings.ts'
 
 interface Loader {
@@ -206,6 +210,10 @@ describe('the settings of one plugin', () => {
     assert.deepEqual(parseDecryptSettings(ini('hisho.decrypt.ini')), {
       enabled: true,
       authservIds: [],
+    })
+    assert.deepEqual(parseWellKnownPluginSettings(ini('hisho.well_known.ini')), {
+      enabled: true,
+      trustForwardedHost: false,
     })
   })
 

@@ -104,6 +104,17 @@ describe('the key ring', () => {
     assert.deepEqual(await sites(), ['b.example'])
   })
 
+  it('latest does not try again what failed a moment ago: requests from outside would cost a scrypt each', async () => {
+    environment['HISHO_PASSPHRASE'] = 'wrong'
+    await write('b.example')
+    await assert.rejects(ring.latest(), isLocked)
+    environment['HISHO_PASSPHRASE'] = identity
+    clock.passMs(500)
+    await assert.rejects(ring.latest(), isLocked)
+    clock.passMs(4_500)
+    assert.deepEqual([...(await ring.latest()).keys()], ['b.example'])
+  })
+
   it('reads a changed file', async () => {
     await write('b.example')
     assert.deepEqual(await sites(), ['b.example'])

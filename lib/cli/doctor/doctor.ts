@@ -8,7 +8,7 @@ import { checkClock } from './clock.ts'
 import { checkSettings, checkTable, checkVault } from './files.ts'
 import { fail, type Finding, type Status } from './finding.ts'
 import { checkPackage, checkVersion, findHaraka } from './haraka-package.ts'
-import { checkConnection, checkPlugins, checkTimeouts } from './haraka-settings.ts'
+import { checkConnection, checkHttp, checkPlugins, checkTimeouts } from './haraka-settings.ts'
 import { checkDns, checkPublished, checkRedis, checkRequired } from './network.ts'
 
 export interface DoctorOptions {
@@ -40,6 +40,7 @@ async function examine(context: Context, harakaPackage: string | undefined): Pro
     checkPackage(haraka, program),
     ...checkPlugins(haraka),
     ...checkConnection(haraka),
+    ...checkHttp(haraka),
     ...checkSettings(context),
   ]
   let settings: SharedSettings

@@ -8,6 +8,7 @@ import {
   parseEncryptSettings,
   parseSignSettings,
   parseVerifySettings,
+  parseWellKnownPluginSettings,
 } from '../../services/plugin-settings.ts'
 import type { SharedSettings } from '../../services/settings.ts'
 import { SCHEME_NAMES } from '../../services/services.ts'
@@ -26,6 +27,7 @@ const PARSERS: Readonly<Record<string, (ini: Ini, context: Context) => unknown>>
   'hisho.decrypt.ini': parseDecryptSettings,
   'hisho.sign.ini': parseSignSettings,
   'hisho.verify.ini': parseVerifySettings,
+  'hisho.well_known.ini': parseWellKnownPluginSettings,
 }
 
 export function checkSettings(context: Context): Finding[] {

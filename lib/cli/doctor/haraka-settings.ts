@@ -22,6 +22,22 @@ export function checkPlugins(haraka: HarakaDirectory): Finding[] {
   return [listed, order]
 }
 
+/** hisho/well_known answers where Haraka listens for HTTP, and is silent where it does not. */
+export function checkHttp(haraka: HarakaDirectory): Finding[] {
+  const list = haraka.list('plugins').map((line) => line.replace(/^haraka-plugin-/, ''))
+  if (!list.includes('hisho/well_known')) return []
+  const listen = haraka.ownIni('http.ini')['main']?.['listen']
+  return typeof listen === 'string' && listen !== ''
+    ? [ok('http', `listen=${listen}`)]
+    : [
+        warn(
+          'http',
+          'no listen in http.ini: hisho/well_known answers nothing',
+          'docs/well_known.md says how',
+        ),
+      ]
+}
+
 /** A message of 10 MB in clear is what people expect to pass; less is worth a word. */
 const USUAL_BYTES = 10_000_000
 
