@@ -21,7 +21,12 @@ import { editTable, withLocal } from './table-edit.ts'
 import { generateEntry, openVault } from './vault-session.ts'
 import { zoneLine } from './zone-record.ts'
 
-const PLUGIN_INIS = ['encrypt', 'decrypt', 'sign', 'verify'].map((name) => `hisho.${name}.ini`)
+export const PLUGIN_INIS = ['encrypt', 'decrypt', 'sign', 'verify'].map(
+  (name) => `hisho.${name}.ini`,
+)
+
+/** A line about a file. */
+export type Say = (outcome: FileOutcome, file: string, more?: string) => void
 
 export interface InitOptions {
   readonly domains: readonly string[]
@@ -36,7 +41,7 @@ export async function init(
 ): Promise<void> {
   const { terminal } = context
   const { config } = context.haraka()
-  const say = (outcome: FileOutcome, file: string, more = ''): void =>
+  const say: Say = (outcome, file, more = '') =>
     terminal.line(`${outcome.padEnd(8)} ${file}${more}`)
 
   await layPassphrase(context, apply, say)
@@ -44,12 +49,7 @@ export async function init(
     say(await writeIfAbsent(join(config, name), () => packagedText(name), 0o644), `config/${name}`)
 
   const { tableFile, vaultFile } = context.settings()
-  let outcome = await writeIfAbsent(tableFile, () => packagedText('hisho.yaml'), 0o644)
-  for (const domain of domains) {
-    const edited = await editTable(tableFile, withLocal(domain))
-    if (edited === 'changed' && outcome === 'kept') outcome = 'changed'
-  }
-  say(outcome, tableFile)
+  await layTable(tableFile, domains, say)
 
   const vault = await openOrCreate(context, vaultFile)
   let contents = vault.contents
@@ -65,6 +65,15 @@ export async function init(
   say(changed ? vault.outcome : 'kept', vaultFile)
 
   await printSteps(context, contents, domains, apply)
+}
+
+export async function layTable(file: string, domains: readonly string[], say: Say): Promise<void> {
+  let outcome = await writeIfAbsent(file, () => packagedText('hisho.yaml'), 0o644)
+  for (const domain of domains) {
+    const edited = await editTable(file, withLocal(domain))
+    if (edited === 'changed' && outcome === 'kept') outcome = 'changed'
+  }
+  say(outcome, file)
 }
 
 async function openOrCreate(
@@ -87,11 +96,7 @@ async function openOrCreate(
 }
 
 /** hisho.ini, and a passphrase in a file of its own if nothing else gives one. */
-async function layPassphrase(
-  context: Context,
-  apply: boolean,
-  say: (outcome: FileOutcome, file: string, more?: string) => void,
-): Promise<void> {
+async function layPassphrase(context: Context, apply: boolean, say: Say): Promise<void> {
   const { environment } = context
   const { config } = context.haraka()
   const iniFile = join(config, 'hisho.ini')
@@ -131,20 +136,12 @@ async function printSteps(
 ): Promise<void> {
   const { terminal } = context
   const { config } = context.haraka()
-  const found = await findChanges(context.haraka())
-  const { changes, hints } = found
   terminal.line('\nPublish in DNS, so that others can encrypt to you (bf) and know your mail (cc):')
   const { ibe } = context.services('without-table')
   for (const domain of domains)
     for (const { text } of await ownRecords(ibe, contents, domain))
       terminal.line(`  ${zoneLine(domain, text)}`)
-  if (apply) await found.apply()
-  if (changes.length > 0) {
-    terminal.line(
-      apply ? '\nChanged in Haraka:' : '\nChange in Haraka (or run again with --apply):',
-    )
-    for (const { file, text } of changes) terminal.line(`  ${file}: ${text}`)
-  }
+  const hints = await printChanges(context, apply)
   terminal.line('\nThen restart Haraka and run `hisho doctor`. To know:')
   for (const hint of hints) terminal.line(`  - ${hint}`)
   terminal.line(
@@ -156,4 +153,19 @@ async function printSteps(
       `  - The passphrase lies in ${passphraseFile}, beside the vault: whoever copies this directory can open it. Better is a systemd credential (LoadCredentialEncrypted=hisho-passphrase in Haraka's unit); remove the file and its line in hisho.ini then.`,
     )
   }
+}
+
+/** What must change in Haraka's own files, changed with `apply`. Returns what no program should change by itself. */
+export async function printChanges(context: Context, apply: boolean): Promise<readonly string[]> {
+  const { terminal } = context
+  const found = await findChanges(context.haraka())
+  const { changes, hints } = found
+  if (apply) await found.apply()
+  if (changes.length > 0) {
+    terminal.line(
+      apply ? '\nChanged in Haraka:' : '\nChange in Haraka (or run again with --apply):',
+    )
+    for (const { file, text } of changes) terminal.line(`  ${file}: ${text}`)
+  }
+  return hints
 }

@@ -22,7 +22,7 @@ export async function showParameters(
   const { terminal } = context
   const services = context.services('with-table')
   const { records } = await fetchPublished(services, domain)
-  const wanted = services.table.current().isLocal(domain)
+  const wanted = hasVaultOf(context, domain)
     ? await ownRecords(services.ibe, (await openVault(context)).contents, domain)
     : undefined
   if (json) {
@@ -37,6 +37,12 @@ export async function showParameters(
   if (!wanted) return
   terminal.line(wanted.length === 0 ? '\nThe vault has no master key of it.' : '\nThe vault says:')
   for (const { text } of wanted) terminal.line(`  ${zoneLine(domain, text)}`)
+}
+
+/** With a KGC, `hisho doctor` compares. */
+function hasVaultOf(context: Context, domain: string): boolean {
+  const { table } = context.services('with-table')
+  return table.current().isLocal(domain) && context.settings().kgc === undefined
 }
 
 function lineOf(record: PublishedRecord): string {
@@ -75,7 +81,9 @@ export async function checkParameters(
   const { records } = await fetchPublished(services, domain)
   const verdict = judge(records, clock)
   const local = services.table.current().isLocal(domain)
-  const differences = local ? await differencesOf(context, records, domain) : []
+  const differences = hasVaultOf(context, domain)
+    ? await differencesOf(context, records, domain)
+    : []
   const mismatch = differences.some(({ severity }) => severity === 'fail')
   if (json) {
     const n = verdict.status === 'good' ? verdict.parameters.n : null

@@ -1,6 +1,7 @@
 // The words of the command line, and what each of them calls. The one importer of commander, with options.ts.
 import { createReadStream } from 'node:fs'
 import { Command } from 'commander'
+import { PermError } from '../errors.ts'
 import type { EncryptMode, OnLookupFailure } from '../protection/domain-table.ts'
 import type { Period } from '../vault/contents.ts'
 import type { Context } from './context.ts'
@@ -10,6 +11,7 @@ import { doctor } from './doctor/doctor.ts'
 import { encrypt } from './encrypt.ts'
 import type { ExitCode } from './exit-code.ts'
 import { init } from './init.ts'
+import { initKgc } from './init-kgc.ts'
 import { inspect } from './inspect.ts'
 import {
   asDomain,
@@ -58,6 +60,16 @@ export function buildProgram(
   return program
 }
 
+interface InitWords {
+  readonly domain: readonly string[]
+  readonly period: Period
+  readonly apply?: boolean
+  readonly kgc?: string
+  readonly kgcCa?: string
+  readonly kgcCert?: string
+  readonly kgcKey?: string
+}
+
 function addInit(program: Command, run: Run): void {
   program
     .command('init')
@@ -75,9 +87,21 @@ function addInit(program: Command, run: Run): void {
       'month',
     )
     .option('--apply', 'also change config/plugins and connection.ini of Haraka')
-    .action(async (options: { domain: readonly string[]; period: Period; apply?: boolean }) => {
-      const { domain, period, apply = false } = options
-      await run((context) => init(context, { domains: domain, period, apply }))
+    .option(
+      '--kgc <url>',
+      'keys come from a KGC on another machine, https://host:port: no vault here',
+    )
+    .option('--kgc-ca <file>', "who signs the KGC's certificate")
+    .option('--kgc-cert <file>', 'the certificate of this gateway')
+    .option('--kgc-key <file>', 'its key, mode 0600')
+    .action(async (options: InitWords) => {
+      const { domain: domains, period, apply = false, kgc } = options
+      if (kgc === undefined) return run((context) => init(context, { domains, period, apply }))
+      const { kgcCa: ca, kgcCert: certificate, kgcKey: key } = options
+      if (ca === undefined || certificate === undefined || key === undefined)
+        throw new PermError('cli/usage', '--kgc needs --kgc-ca, --kgc-cert and --kgc-key too')
+      const files = { ca, certificate, key }
+      return run((context) => initKgc(context, { domains, url: kgc, ...files, apply }))
     })
 }
 

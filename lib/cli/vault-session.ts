@@ -1,7 +1,7 @@
 // The vault as an administrator works on it: opened, changed, written back if nobody else wrote it meanwhile.
 import { stat } from 'node:fs/promises'
 import type { SecretBytes } from '../crypto/secret-bytes.ts'
-import { TempError } from '../errors.ts'
+import { PermError, TempError } from '../errors.ts'
 import { recordText } from '../services/own-records.ts'
 import {
   entriesOf,
@@ -22,7 +22,9 @@ export interface VaultSession {
 }
 
 export async function openVault(context: Context): Promise<VaultSession> {
-  const file = context.settings().vaultFile
+  const { vaultFile: file, kgc } = context.settings()
+  if (kgc)
+    throw new PermError('cli/usage', `the master keys are on the KGC ${kgc.url}: do it there`)
   const passphrase = await context.passphrase()
   context.terminal.progress('opening the vault (takes about a second)')
   const version = await versionOf(file)

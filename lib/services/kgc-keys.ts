@@ -12,8 +12,8 @@ import {
   type CheckIdentityKey,
   type RemoteKeySource,
 } from '../ibe/remote/key-source.ts'
-import { createKgcClient } from '../ibe/remote/kgc-client.ts'
-import { openPinFile } from '../ibe/remote/pins.ts'
+import { createKgcClient, type KgcClient } from '../ibe/remote/kgc-client.ts'
+import { openPinFile, type PinFile } from '../ibe/remote/pins.ts'
 import { SIGNER_DST } from '../ibe/signature/cha-cheon.ts'
 import type { KgcSettings } from './kgc-settings.ts'
 
@@ -26,6 +26,17 @@ export interface RemoteKeysOptions {
   readonly log: (level: 'notice' | 'warn' | 'error', message: string) => void
 }
 
+/** The two ends of it: whom to ask, and what is pinned. Nothing is connected before it is needed. */
+export function openKgc(settings: KgcSettings): {
+  readonly client: KgcClient
+  readonly pinFile: PinFile
+} {
+  return {
+    client: createKgcClient(createKgcConnection(settings)),
+    pinFile: openPinFile(settings.pinFile),
+  }
+}
+
 /** Nothing is connected before it is needed. */
 export function createRemoteKeys(
   settings: KgcSettings,
@@ -35,11 +46,12 @@ export function createRemoteKeys(
     (dst: string): CheckIdentityKey =>
     (question) =>
       ibe.checkIdentityKey({ ...question, dst })
+  const { client, pinFile } = openKgc(settings)
   return createRemoteKeySource({
-    client: createKgcClient(createKgcConnection(settings)),
+    client,
     isOurs,
     approval: createApproval({
-      pins: openPinFile(settings.pinFile),
+      pins: pinFile,
       publishedTexts: async (domain) => (await directory.publishedRecords(domain)).texts,
       clock,
       log,

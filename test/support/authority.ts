@@ -24,6 +24,8 @@ export interface Authority {
   close(): void
 }
 
+/** Whatever a test's clock says. */
+const LONG_DAYS = 30_000
 const NEW_KEY = '-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes'
 const CA_USE = '-addext keyUsage=critical,keyCertSign,cRLSign'
 
@@ -33,10 +35,12 @@ export function makeAuthority(): Authority {
   const openssl = (command: string): void =>
     void execFileSync('openssl', command.split(' '), { cwd: folder, stdio: 'pipe' })
   const read = (name: string): string => readFileSync(file(name), 'utf8')
-  openssl(`req -x509 ${NEW_KEY} -keyout ca.key -out ca.pem -days 30 -subj /CN=authority ${CA_USE}`)
+  openssl(
+    `req -x509 ${NEW_KEY} -keyout ca.key -out ca.pem -days ${LONG_DAYS} -subj /CN=authority ${CA_USE}`,
+  )
   return {
     certificate: read('ca.pem'),
-    issue(name, { days = 30, names = `DNS:${name}`, usage } = {}) {
+    issue(name, { days = LONG_DAYS, names = `DNS:${name}`, usage } = {}) {
       const extensions = [
         ...(names === '' ? [] : [`subjectAltName=${names}`]),
         ...(usage ? [`extendedKeyUsage=${usage}`] : []),

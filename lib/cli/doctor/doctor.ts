@@ -9,6 +9,7 @@ import { checkSettings, checkTable, checkVault } from './files.ts'
 import { fail, type Finding, type Status } from './finding.ts'
 import { checkPackage, checkVersion, findHaraka } from './haraka-package.ts'
 import { checkConnection, checkHttp, checkPlugins, checkTimeouts } from './haraka-settings.ts'
+import { checkKgc } from './kgc.ts'
 import { checkDns, checkPublished, checkRedis, checkRequired } from './network.ts'
 
 export interface DoctorOptions {
@@ -50,14 +51,17 @@ async function examine(context: Context, harakaPackage: string | undefined): Pro
     return [...findings, fail('all else', 'not looked at', 'mend hisho.ini first')]
   }
   const { finding, table } = await checkTable(settings.tableFile)
-  const vault = await checkVault(context)
+  const { kgc } = settings
+  const vault = kgc ? { findings: [], contents: undefined } : await checkVault(context)
   const local = [...(table?.local ?? [])]
   context.terminal.progress('asking DNS and Redis')
   const [dns, redis, required, ...published] = await Promise.all([
     checkDns(context, local[0] ?? 'example.com'),
     checkRedis(context, settings),
     table ? checkRequired(context, table) : [],
-    ...local.map((domain) => checkPublished(context, domain, vault.contents)),
+    ...(kgc
+      ? [checkKgc(context, kgc, local)]
+      : local.map((domain) => checkPublished(context, domain, vault.contents))),
   ])
   const files = [settings.tableFile, settings.vaultFile, join(haraka.config, 'hisho.ini')]
   return [

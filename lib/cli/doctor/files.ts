@@ -127,7 +127,7 @@ function checkPassphraseFile(
 }
 
 /** Mode 0600, and of the user that Haraka runs as. */
-function checkPrivate(check: string, file: string, haraka: HarakaDirectory): Finding {
+export function checkPrivate(check: string, file: string, haraka: HarakaDirectory): Finding {
   const { mode } = statSync(file)
   const octal = (mode & 0o777).toString(8).padStart(4, '0')
   if ((mode & 0o077) !== 0)
