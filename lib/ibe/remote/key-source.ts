@@ -45,6 +45,8 @@ const GENERATIONS_MS = MINUTE_MS
 /** While the KGC is away. */
 const GENERATIONS_AWAY_MS = 10 * MINUTE_MS
 const ASK_AGAIN_MS = 5_000
+/** Even if a generation is missing again and again. */
+const ASK_ANEW_MS = 1_000
 const SWEEP_MS = MINUTE_MS
 
 /** Beyond any KGC's window: not even asked for, so that no flood of strange identities reaches the KGC. */
@@ -81,28 +83,50 @@ export function createRemoteKeySource(options: RemoteKeySourceOptions): RemoteKe
     }
   }
 
+  const askGenerations = (
+    domain: string,
+    scheme: KeyScheme,
+  ): Promise<readonly PublicGeneration[]> => {
+    const name = `${scheme} ${domain}`
+    return flights.fetchOnce(name, async () => {
+      const list = await asking(() => client.generations(domain, scheme))
+      known.set(name, { list, atMs: clock.nowMs() })
+      return list
+    })
+  }
+
+  const ageOf = (atMs: number | undefined): number =>
+    atMs === undefined ? Infinity : Math.abs(clock.nowMs() - atMs)
+
   const generationsOf = async (
     domain: string,
     scheme: KeyScheme,
   ): Promise<readonly PublicGeneration[]> => {
     if (!options.isOurs(domain)) return []
-    const name = `${scheme} ${domain}`
-    const before = known.get(name)
-    const age = before === undefined ? Infinity : Math.abs(clock.nowMs() - before.atMs)
+    const before = known.get(`${scheme} ${domain}`)
+    const age = ageOf(before?.atMs)
     const stillGood = before !== undefined && age < GENERATIONS_AWAY_MS
-    const awayMs = awaySinceMs === undefined ? Infinity : Math.abs(clock.nowMs() - awaySinceMs)
-    if (stillGood && (age < GENERATIONS_MS || awayMs < ASK_AGAIN_MS)) return before.list
+    if (stillGood && (age < GENERATIONS_MS || ageOf(awaySinceMs) < ASK_AGAIN_MS)) return before.list
     try {
-      return await flights.fetchOnce(name, async () => {
-        const list = await asking(() => client.generations(domain, scheme))
-        known.set(name, { list, atMs: clock.nowMs() })
-        return list
-      })
+      return await askGenerations(domain, scheme)
     } catch (error) {
       // Only keys that are held are of use with it: for others the KGC is asked, and is away.
       if (isUnreachable(error) && stillGood) return before.list
       throw error
     }
+  }
+
+  /** One that is missing may have come a moment ago: the KGC is asked before mail under it is called unknown. */
+  const generationOf = async ({
+    scheme,
+    domain,
+    n,
+  }: IdentityKeyRequest): Promise<PublicGeneration | undefined> => {
+    const find = (list: readonly PublicGeneration[]) => list.find((one) => one.n === n)
+    const found = find(await generationsOf(domain, scheme))
+    if (found !== undefined || !options.isOurs(domain)) return found
+    if (ageOf(known.get(`${scheme} ${domain}`)?.atMs) < ASK_ANEW_MS) return undefined
+    return find(await askGenerations(domain, scheme))
   }
 
   const fetchKey = async (
@@ -132,7 +156,7 @@ export function createRemoteKeySource(options: RemoteKeySourceOptions): RemoteKe
 
   const identityKey = async (request: IdentityKeyRequest): Promise<SecretBytes | undefined> => {
     const { scheme, domain, n, identity } = request
-    const generation = (await generationsOf(domain, scheme)).find((one) => one.n === n)
+    const generation = await generationOf(request)
     if (generation === undefined) return undefined
     const { period, publicKey } = generation
     if (judgeIdentity(request, period, WIDEST, clock.nowMs()).status !== 'inside') return undefined

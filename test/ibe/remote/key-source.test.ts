@@ -266,6 +266,28 @@ describe('keys from a KGC', { skip: peer('openssl', 'openssl') }, () => {
       assert.equal(await source.identityKey(BOB), undefined)
     })
 
+    it('are there as soon as the KGC has a new generation', async () => {
+      const next = await makeGeneration(engines, 'bf', { n: 2 })
+      await pin(own, next)
+      const generations = [own]
+      const source = open((await honest(generations)).url)
+      const request = { ...BOB, n: 2 }
+      assert.equal(await source.identityKey(request), undefined)
+      generations.push(next)
+      clock.passMs(1000)
+      assert.ok(await source.identityKey(request))
+    })
+
+    it('wait, where the KGC is away, for whatever generation it may have by now', async () => {
+      const kgc = await honest()
+      const source = open(kgc.url)
+      assert.ok(await source.identityKey(BOB))
+      opened.splice(opened.indexOf(kgc), 1)
+      await kgc.close()
+      clock.passMs(2 * MINUTE_MS)
+      await assert.rejects(source.identityKey({ ...BOB, n: 2 }), unreachable)
+    })
+
     it('are none outside of the window', async () => {
       const source = open((await honest()).url)
       const past = { ...BOB, identity: 'bob@b.example#2026-10' }
@@ -317,6 +339,15 @@ describe('keys from a KGC', { skip: peer('openssl', 'openssl') }, () => {
       await assert.rejects(source.identityKey(BOB), unreachable)
       assert.equal(log.length, 1)
       assert.match(log[0]!, /ECONNREFUSED.*deferred/)
+
+      let answering = refusing('locked')
+      const server = await serve((request, response) => answering(request, response))
+      const other = open(server.url)
+      await assert.rejects(other.identityKey(BOB), unreachable)
+      const key = await keyOf(BOB.identity)
+      answering = withGenerations((_request, response) => response.end(formatIssuedKey({ key })))
+      assert.ok(await other.identityKey(BOB))
+      assert.match(log.slice(1).join('\n'), /answers: locked.*\n.*answers again$/)
     })
 
     it('are still used for some minutes while they are held', async () => {

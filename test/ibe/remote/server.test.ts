@@ -204,7 +204,10 @@ describe('a KGC', { skip: peer('openssl', 'openssl') }, () => {
     await assert.rejects(keyFor(BOB, { as }), /alert|ECONNRESET|EPIPE|socket hang up/i)
     assert.equal(kgc.audit().length, lines, 'strangers do not fill the log')
   }
-  it('does not speak to who has no certificate', () => failsToConnect('nobody'))
+  it('does not speak to who has no certificate', async () => {
+    await failsToConnect('nobody')
+    assert.match(kgc.log.join('\n'), /1 connections without a good certificate were refused/)
+  })
   it('does not speak to who has one of another authority', async () => {
     const other = makeAuthority()
     await failsToConnect(other.issue('mx.b.example', { usage: 'clientAuth' }))
@@ -256,7 +259,7 @@ describe('a KGC', { skip: peer('openssl', 'openssl') }, () => {
     await strict.close()
   })
 
-  it('gives no key out while its audit log cannot be written, and does when it can', async () => {
+  it('gives no key out while its audit log cannot be written', async () => {
     const deaf = await start({ auditFile: tmpdir() })
     assert.deepEqual(await keyFor(BOB, { to: deaf }), error('unavailable', 503))
     assert.match(deaf.log.join('\n'), /audit log cannot be written: EISDIR/)
