@@ -5,7 +5,7 @@ import { writeAtomically } from '../disk/atomic-file.ts'
 import { PermError } from '../errors.ts'
 import { normalizeAddress } from '../ibe/identity.ts'
 import { periodAt, periodBounds } from '../ibe/period.ts'
-import { bareRecord, parametersOf } from '../services/own-records.ts'
+import { bareRecord, fingerprintOf, parametersOf } from '../services/own-records.ts'
 import {
   activeEntries,
   withEntry,
@@ -44,7 +44,7 @@ export async function leakedMasterKey(
   })
   await vault.save(contents)
   const from = since ?? earliest(leaked)
-  const facts = { domain, from, now, fresh: fresh.map(fingerprintOf) }
+  const facts = { domain, from, now, fresh: fresh.map(describe) }
   const files = await writeNotices(directory, {
     [`${domain}-users.txt`]: notices.toUsersAboutMasterKey(facts),
     [`${domain}-correspondents.txt`]: notices.toCorrespondents(facts),
@@ -177,8 +177,9 @@ function earliest(entries: readonly MasterKeyEntry[]): Date {
   return new Date(Math.min(...entries.map((entry) => Date.parse(entry.created))))
 }
 
-function fingerprintOf(entry: MasterKeyEntry): string {
-  return `${label(entry)}: ${bareRecord(parametersOf(entry))}`
+function describe(entry: MasterKeyEntry): string {
+  const parameters = parametersOf(entry)
+  return `${label(entry)}, fingerprint ${fingerprintOf(parameters)}\n  ${bareRecord(parameters)}`
 }
 
 async function writeNotices(

@@ -1,7 +1,7 @@
 // `hisho kgc`: generations of master keys.
 import { PermError } from '../errors.ts'
 import { normalizeDomain } from '../ibe/mail-domain.ts'
-import { bareRecord, parametersOf } from '../services/own-records.ts'
+import { bareRecord, fingerprintOf, parametersOf } from '../services/own-records.ts'
 import {
   activeEntries,
   entriesOf,
@@ -145,13 +145,14 @@ export async function listGenerations(
   if (json) return context.terminal.json(rows)
   context.terminal.line(
     formatTable(
-      ['DOMAIN', 'SCHEME', 'N', 'PERIOD', 'CREATED', 'STATE'],
+      ['DOMAIN', 'SCHEME', 'N', 'PERIOD', 'CREATED', 'FINGERPRINT', 'STATE'],
       rows.map((row) => [
         row.domain,
         row.scheme,
         String(row.n),
         row.period,
         row.created,
+        row.fingerprint,
         stateOf(row),
       ]),
     ),
@@ -168,6 +169,8 @@ export interface GenerationRow {
   readonly retired: string | null
   /** What the domain publishes for it, without signatures. */
   readonly record: string
+  /** Of that record. */
+  readonly fingerprint: string
 }
 
 export function generationRows(contents: VaultContents): GenerationRow[] {
@@ -181,6 +184,7 @@ export function generationRows(contents: VaultContents): GenerationRow[] {
       withdrawn: entry.withdrawn ?? null,
       retired: entry.retired ?? null,
       record: bareRecord(parametersOf(entry)),
+      fingerprint: fingerprintOf(parametersOf(entry)),
     })),
   )
 }

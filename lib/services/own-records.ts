@@ -1,4 +1,5 @@
 // What our own domains publish: a record for each generation in the vault that is neither withdrawn nor retired.
+import { createHash } from 'node:crypto'
 import { formatLegacy, parametersOf as legacyParametersOf } from '../ibe/bb2/parameters.ts'
 import type { Ibe } from '../ibe/ibe.ts'
 import {
@@ -68,4 +69,12 @@ export function bareRecord(parameters: AnyParameters): string {
   return parameters.version === '1.0'
     ? formatLegacy(parameters)
     : formatParameters(withoutSignatures(parameters))
+}
+
+const FINGERPRINT_HEX_DIGITS = 24
+
+/** For two operators to compare by telephone: the beginning of the bare record's SHA-256, `3f2a 91bc ...`. */
+export function fingerprintOf(parameters: AnyParameters): string {
+  const hex = createHash('sha256').update(bareRecord(parameters)).digest('hex')
+  return (hex.slice(0, FINGERPRINT_HEX_DIGITS).match(/.{4}/g) ?? []).join(' ')
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -15,6 +16,7 @@ interface Generation {
   readonly period: string
   readonly retired: string | null
   readonly record: string
+  readonly fingerprint: string
 }
 
 async function generations(site: Site): Promise<Generation[]> {
@@ -65,6 +67,16 @@ describe('hisho kgc', () => {
     assert.equal((await retire('--n', '2', '--yes', '--force')).code, 0)
   })
 
+  it('lists each with a fingerprint, which anybody with the record can compute', async () => {
+    const { text } = await site.run(['kgc', 'list'])
+    for (const { record, fingerprint } of await generations(site)) {
+      const hex = createHash('sha256').update(record).digest('hex')
+      assert.match(fingerprint, /^(?:[0-9a-f]{4} ){5}[0-9a-f]{4}$/)
+      assert.ok(hex.startsWith(fingerprint.replaceAll(' ', '')))
+      assert.ok(text.includes(`  ${fingerprint}  `), text)
+    }
+  })
+
   it('counts on after retired ones, each scheme for itself', async () => {
     await site.run(['kgc', 'new', '--domain', 'a.example', '--period', 'none'])
     const bb2 = await site.run(['kgc', 'new', '--domain', 'a.example', '--scheme', 'bb2'])
@@ -75,7 +87,7 @@ describe('hisho kgc', () => {
       ['bb2', 1, 'none'],
     ])
     const { text } = await site.run(['kgc', 'list', '--domain', 'other.example'])
-    assert.equal(text.trim(), 'DOMAIN  SCHEME  N  PERIOD  CREATED  STATE')
+    assert.equal(text.trim(), 'DOMAIN  SCHEME  N  PERIOD  CREATED  FINGERPRINT  STATE')
   })
 
   it('says what is wrong with its arguments', async () => {
