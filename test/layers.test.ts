@@ -9,7 +9,7 @@ const root = join(__dirname, '..', '..')
 /** From below. A folder may import from those of the layers under its own. */
 const LAYERS: readonly (readonly string[])[] = [
   ['errors.ts', 'clock.ts'],
-  ['crypto', 'disk', 'dns', 'cache', 'mail', 'yaml'],
+  ['crypto', 'disk', 'http', 'dns', 'cache', 'mail', 'yaml'],
   ['container', 'ibe', 'vault'],
   ['protection'],
   ['services'],
@@ -17,7 +17,7 @@ const LAYERS: readonly (readonly string[])[] = [
 ]
 
 /** Sideways, by exception. */
-const ALLOWED = new Set(['cache -> disk', 'ibe -> container', 'vault -> container'])
+const ALLOWED = new Set(['cache -> disk', 'dns -> http', 'ibe -> container', 'vault -> container'])
 
 const PLUGINS_MAY_IMPORT = new Set(['haraka', 'services'])
 

@@ -1,5 +1,5 @@
 // A TXT record as it goes into a zone file: RFC 1035 section 5.1.
-import { RECORD_LABEL } from '../ibe/directory.ts'
+import { RECORD_LABEL } from '../ibe/directory/records.ts'
 
 const STRING_MAX_BYTES = 255 // RFC 1035 section 3.3
 export const TTL_SECONDS = 3600

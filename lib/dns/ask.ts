@@ -1,7 +1,14 @@
 // One question, asked of several servers until one answers it.
 import { TempError } from '../errors.ts'
 import { withDeadline } from './deadline.ts'
-import { RCODE, formatQuery, parseResponse, type Query, type Response } from './message.ts'
+import {
+  RCODE,
+  formatQuery,
+  parseResponse,
+  type Query,
+  type Reply,
+  type Response,
+} from './message.ts'
 import type { RecordType } from './records.ts'
 import { formatServer, type DnsServer } from './servers.ts'
 import { exchangeTcp, exchangeUdp, type Exchange } from './transport.ts'
@@ -14,11 +21,6 @@ export interface AskOptions {
   readonly tries: number
   /** A random 16-bit number, RFC 5452 section 9.2. */
   readonly randomId: () => number
-}
-
-export interface Reply {
-  readonly response: Response
-  readonly server: DnsServer
 }
 
 /** From the most to the least telling: what is reported when each server failed in its own way. */
@@ -42,7 +44,7 @@ export async function ask(
         const response = await withDeadline(timeoutMs, signal, (limited) =>
           askServer(server, { id: randomId(), name, type, edns: true }, limited),
         )
-        return { response, server }
+        return { response, trusted: server.trusted }
       } catch (error) {
         if (signal.aborted || !(error instanceof TempError)) throw error
         failures.push({ server, error })
@@ -57,7 +59,16 @@ async function askServer(server: DnsServer, query: Query, signal: AbortSignal): 
   let response = await exchange(exchangeUdp, server, query, signal)
   // RFC 7766 section 5: TCP is tried when the UDP answer is truncated.
   if (response.truncated) response = await exchange(exchangeTcp, server, query, signal)
-  if (response.truncated) throw new TempError('dns/malformed', 'truncated even over TCP')
+  // RFC 6891 section 6.2.2: a server that does not know EDNS is asked without.
+  const unknown: readonly number[] = [RCODE.formErr, RCODE.notImp, RCODE.badVers]
+  if (query.edns && !response.truncated && unknown.includes(response.code))
+    return askServer(server, { ...query, edns: false }, signal)
+  return answerIn(response)
+}
+
+/** The response, if it is an answer: records, or that there are none. */
+export function answerIn(response: Response): Response {
+  if (response.truncated) throw new TempError('dns/malformed', 'truncated to the last')
   switch (response.code) {
     case RCODE.noError:
       if (response.referral && response.answers.length === 0) {
@@ -68,12 +79,6 @@ async function askServer(server: DnsServer, query: Query, signal: AbortSignal): 
       return response
     case RCODE.refused:
       throw new TempError('dns/refused', 'refused')
-    case RCODE.formErr:
-    case RCODE.notImp:
-    case RCODE.badVers:
-      // RFC 6891 section 6.2.2: a server that does not know EDNS is asked without.
-      if (query.edns) return askServer(server, { ...query, edns: false }, signal)
-      throw new TempError('dns/servfail', `response code ${response.code}`)
     default:
       throw new TempError('dns/servfail', `response code ${response.code}`)
   }

@@ -45,6 +45,12 @@ export interface Response {
   readonly referral: boolean
 }
 
+/** A response, and whether the AD bit in it is believed. */
+export interface Reply {
+  readonly response: Response
+  readonly trusted: boolean
+}
+
 export const RCODE = {
   noError: 0,
   formErr: 1,

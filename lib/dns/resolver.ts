@@ -2,9 +2,9 @@
 // nor the TTL of most types or of a negative answer.
 import { randomInt } from 'node:crypto'
 import { PermError, TempError } from '../errors.ts'
-import { ask, type AskOptions, type Reply } from './ask.ts'
+import { ask, type AskOptions } from './ask.ts'
 import { withDeadline } from './deadline.ts'
-import { RCODE, type Response, type ResponseRecord } from './message.ts'
+import { RCODE, type Reply, type Response, type ResponseRecord } from './message.ts'
 import { parseName, sameName } from './name.ts'
 import type { Answer, RecordType, RecordTypes } from './records.ts'
 import type { DnsServer } from './servers.ts'
@@ -41,12 +41,19 @@ export function createResolver({
 }: ResolverOptions): Resolver {
   if (servers.length === 0) throw new PermError('dns/malformed', 'no DNS server to ask')
   const options: AskOptions = { servers, timeoutMs, tries, randomId }
+  return createResolverOver(timeoutMs * tries * servers.length, (name, type, signal) =>
+    ask(name, type, options, signal),
+  )
+}
+
+export type AskOnce = (name: string, type: RecordType, signal: AbortSignal) => Promise<Reply>
+
+/** A resolver that puts its questions in some way of its own. */
+export function createResolverOver(limitMs: number, askOnce: AskOnce): Resolver {
   return {
     async resolve(name, type, signal) {
       const asked = parseName(name)
-      return withDeadline(timeoutMs * tries * servers.length, signal, (limited) =>
-        follow(asked, type, options, limited),
-      )
+      return withDeadline(limitMs, signal, (limited) => follow(asked, type, askOnce, limited))
     },
   }
 }
@@ -61,7 +68,7 @@ interface Step<T extends RecordType> {
 async function follow<T extends RecordType>(
   asked: string,
   type: T,
-  options: AskOptions,
+  askOnce: AskOnce,
   signal: AbortSignal,
 ): Promise<Answer<T>> {
   const seen = new Set([asked])
@@ -69,9 +76,9 @@ async function follow<T extends RecordType>(
   let ttlSeconds = Infinity
   let authentic = true
   for (;;) {
-    const { response, server }: Reply = await ask(name, type, options, signal)
+    const { response, trusted }: Reply = await askOnce(name, type, signal)
     // The AD bit is worth what the way to the server is worth: RFC 4035 section 4.9.3.
-    authentic &&= response.authenticData && server.trusted
+    authentic &&= response.authenticData && trusted
     const step = readChain(name, type, response, seen)
     ttlSeconds = Math.min(ttlSeconds, step.ttlSeconds)
     if (step.records.length > 0) {

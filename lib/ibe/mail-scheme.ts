@@ -7,7 +7,7 @@ import { formatQuoted } from '../mail/header.ts'
 import { messageBytes, readMessage } from '../mail/message.ts'
 import { formatEncrypted, isEncryptedMessage, parseEncrypted } from '../mail/multipart-encrypted.ts'
 import type { Offer, Scheme } from '../mail/scheme.ts'
-import type { Directory } from './directory.ts'
+import type { Directory } from './directory/directory.ts'
 import type { Ibe } from './ibe.ts'
 import { parseIdentity } from './identity.ts'
 import type { KeySource } from './key-source.ts'
@@ -33,12 +33,14 @@ export function createIbeScheme({ ibe, directory, clock, keys }: IbeSchemeOption
     name: 'ibe',
     detect: isEncryptedMessage,
 
-    async offer(domain): Promise<Offer | undefined> {
-      const parameters = await directory.encryptionParameters(domain)
-      if (!parameters) return undefined
+    async offer(domain, trust): Promise<Offer | undefined> {
+      const found = await directory.encryptionParameters(domain, trust)
+      if (!found) return undefined
+      const { parameters, source, untrusted } = found
       return {
         scheme: 'ibe',
-        description: `ibe-bf n=${parameters.n}`,
+        description: `ibe-bf n=${parameters.n} (${source})`,
+        ...(untrusted !== undefined && { untrusted }),
         seal: (addresses, message) => {
           const period = periodAt(parameters.period, clock.nowMs())
           const recipients = addresses.map((address) =>

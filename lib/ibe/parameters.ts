@@ -37,9 +37,14 @@ const SIGNATURES_MAX = 8
 const COMPRESSED_BIT = 0x80
 const INFINITY_BIT = 0x40
 
+/** Whether a text claims to be a record of ours. */
+export function isParameterRecord(text: string): boolean {
+  return /^[ \t\r\n]*ver[ \t\r\n]*=/.test(text)
+}
+
 /** One TXT record, its strings joined. Undefined: not ours. PermError names the tag and the reason. */
 export function parseParameters(text: string): AnyParameters | undefined {
-  if (!/^[ \t\r\n]*ver[ \t\r\n]*=/.test(text)) return undefined
+  if (!isParameterRecord(text)) return undefined
   const tags = parseTagList(text)
   const version = takeTag(tags, 'ver')
   if (version === '1.0') return parseLegacy(tags)

@@ -1,4 +1,5 @@
 // Ini files as Haraka's own config loader reads them: defaults of the package, overrides of the operator, merged by key.
+import { readFileSync } from 'node:fs'
 import { PermError } from '../errors.ts'
 
 /** One ini file as sections of texts, numbers or booleans: Haraka's loader guesses the types. */
@@ -9,6 +10,8 @@ export interface Reader {
   number(section: string, key: string, least: number): number
   boolean(section: string, key: string): boolean
   list(section: string, key: string): string[]
+  /** The text of a file that the key names. */
+  file(section: string, key: string, path: string): string
   error(section: string, key: string, reason: string): PermError
 }
 
@@ -41,5 +44,12 @@ export function reader(file: string, ini: Ini): Reader {
         .split(',')
         .map((part) => part.trim())
         .filter((part) => part !== ''),
+    file: (section, key, path) => {
+      try {
+        return readFileSync(path, 'utf8')
+      } catch {
+        throw error(section, key, `${path} cannot be read`)
+      }
+    },
   }
 }

@@ -5,9 +5,10 @@ import { createMemoryCache } from '../cache/memory.ts'
 import { createRedisCache } from '../cache/redis.ts'
 import type { Clock } from '../clock.ts'
 import { createResolver, type Resolver } from '../dns/resolver.ts'
+import { PermError } from '../errors.ts'
 import { createBb2, createBb2Pool, type Bb2 } from '../ibe/bb2/bb2.ts'
 import { IDENTITY_DST } from '../ibe/boneh-franklin.ts'
-import { createDirectory, type Directory } from '../ibe/directory.ts'
+import { createDirectory, type Directory } from '../ibe/directory/directory.ts'
 import { createIbe, createIbePool, type Ibe } from '../ibe/ibe.ts'
 import { normalizeAddress } from '../ibe/identity.ts'
 import { createMasterKeySource, type KeySource } from '../ibe/key-source.ts'
@@ -19,6 +20,7 @@ import { openTableFile, type TableFile } from '../protection/table-file.ts'
 import { activeEntries } from '../vault/contents.ts'
 import { createKeyRing, type KeyRing } from '../vault/key-ring.ts'
 import { createRemoteKeys } from './kgc-keys.ts'
+import { createParameterSources, createStore } from './parameter-sources.ts'
 import type { SharedSettings } from './settings.ts'
 
 export type Log = (level: 'info' | 'notice' | 'warn' | 'error', message: string) => void
@@ -36,7 +38,7 @@ export interface Services {
   readonly schemes: readonly Scheme[]
   readonly signatures: Signatures
   readonly normalizeAddress: (address: string) => string
-  /** The longest that a DNS look-up may take. */
+  /** The longest that a look-up of a domain's parameters may take. */
   readonly lookupMs: number
   /** Opens the vault, starts the threads and connects to Redis, so that the first mail does not wait. */
   warm(): void
@@ -73,12 +75,20 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     log: (line) => log('error', line),
   })
   const bb2 = createBb2({ pool: bb2Pool })
+  const sources = createParameterSources(settings, resolver)
+  const store = createStore(settings, clock)
   const directory = createDirectory({
-    resolver,
+    ...sources,
     cache,
+    store,
     clock,
     ttl: settings.ttl,
-    checkPublicKey: (publicKey) => ibe.checkPublicKey(publicKey),
+    check: async (parameters) => {
+      if (parameters.version === '1.0') return bb2.check(parameters)
+      if (await ibe.checkPublicKey(parameters.publicKey)) return
+      throw new PermError('ibe/parameters', 'P is no point that can be used')
+    },
+    verifyRecord: (request) => ibe.verifyRecord(request),
     log,
   })
   const keyRing = createKeyRing({
@@ -126,7 +136,7 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     },
     schemes: [createIbeScheme({ ibe, directory, clock, keys })],
     normalizeAddress: remembered(normalizeAddress),
-    lookupMs: settings.dns.timeoutMs * settings.dns.tries * settings.dns.servers.length,
+    lookupMs: sources.lookupMs,
     warm: () => {
       pool.warm()
       if (!remote) keyRing.contents().catch(() => {}) // said in the log by itself
@@ -136,7 +146,8 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
       ibe.close()
       masterKeys.held.clear()
       remote?.close()
-      await Promise.all([pool.close(), bb2Pool.close(), cache.close()])
+      sources.close()
+      await Promise.all([pool.close(), bb2Pool.close(), cache.close(), store.close()])
     },
   }
 }

@@ -1,16 +1,23 @@
 // config/hisho.ini: what all plugins share, checked. A value that is none is refused at start, with its section and key.
-import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { isAbsolute, join } from 'node:path'
 import type { RedisNode, RedisTarget } from '../cache/redis.ts'
 import { reader, type Ini, type Reader } from './ini-reader.ts'
 import { parseKgcSettings, type KgcSettings } from './kgc-settings.ts'
+import {
+  parseDoh,
+  parseWellKnown,
+  type DohSettings,
+  type WellKnownSettings,
+} from './source-settings.ts'
 import { parseServer, systemServers, type DnsServer } from '../dns/servers.ts'
 
 export interface SharedSettings {
   readonly tableFile: string
   readonly vaultFile: string
   readonly passphraseFile: string
+  /** Where is remembered what is for good, when there is no Redis. */
+  readonly storeDirectory: string
   readonly workers: number
   readonly workerQueue: number
   readonly dns: {
@@ -18,6 +25,9 @@ export interface SharedSettings {
     readonly timeoutMs: number
     readonly tries: number
   }
+  /** A resolver that is asked over HTTPS. */
+  readonly doh: DohSettings | undefined
+  readonly wellKnown: WellKnownSettings | undefined
   readonly ttl: { readonly floorSeconds: number; readonly ceilingSeconds: number }
   readonly redis: RedisSettings | undefined
   /** Where identity keys come from in place of a vault. */
@@ -47,6 +57,7 @@ export function parseSharedSettings(ini: Ini, configDirectory: string): SharedSe
     tableFile: inConfig(read.text('main', 'table')),
     vaultFile: inConfig(read.text('main', 'vault')),
     passphraseFile: inConfig(read.text('main', 'passphrase_file')),
+    storeDirectory: inConfig(storeName(read)),
     workers: workers === 0 ? Math.min(4, Math.max(1, availableParallelism() - 1)) : workers,
     workerQueue: read.number('main', 'worker_queue', 1),
     dns: {
@@ -54,10 +65,18 @@ export function parseSharedSettings(ini: Ini, configDirectory: string): SharedSe
       timeoutMs: read.number('dns', 'timeout_ms', 1),
       tries: read.number('dns', 'tries', 1),
     },
+    doh: parseDoh(read, inConfig),
+    wellKnown: parseWellKnown(read, inConfig),
     ttl: { floorSeconds, ceilingSeconds },
     redis: redisSettings(read, inConfig),
     kgc: parseKgcSettings(read, inConfig),
   }
+}
+
+function storeName(read: Reader): string {
+  const name = read.text('main', 'store')
+  if (name === '') throw read.error('main', 'store', 'must name a directory')
+  return name
 }
 
 function dnsServers(read: Reader): readonly DnsServer[] {
@@ -86,17 +105,9 @@ function redisSettings(
     target,
     ...(username && { username }),
     ...(password && { password }),
-    ...(caFile && { ca: readAuthorities(read, caFile) }),
+    ...(caFile && { ca: read.file('redis', 'ca_file', caFile) }),
     keyPrefix: read.text('redis', 'key_prefix'),
     timeoutMs: read.number('redis', 'timeout_ms', 1),
-  }
-}
-
-function readAuthorities(read: Reader, file: string): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch {
-    throw read.error('redis', 'ca_file', `${file} cannot be read`)
   }
 }
 

@@ -94,11 +94,12 @@ describe('a Haraka with hisho', () => {
 
   it('says at start when a look-up may take longer than the plugin has', async () => {
     const haraka = await start(undefined, {
-      'config/hisho.ini': '[dns]\nservers=127.0.0.1:53\ntimeout_ms=10000\ntries=3\n',
+      'config/hisho.ini':
+        '[dns]\nservers=127.0.0.1:53\ntimeout_ms=10000\ntries=3\n[well_known]\ntimeout_ms=2000\n',
       'config/hisho/encrypt.timeout': '20\n',
     })
     try {
-      await haraka.waitForLog(/a DNS look-up may take 30 s .* and hisho\/encrypt has 19 s/)
+      await haraka.waitForLog(/a DNS look-up may take 32 s .* and hisho\/encrypt has 19 s/)
     } finally {
       await haraka.stop()
     }

@@ -6,11 +6,13 @@ import { systemClock } from '../../lib/clock.ts'
 import type { WorkerPool } from '../../lib/crypto/pool.ts'
 import { createResolver } from '../../lib/dns/resolver.ts'
 import { PermError, TempError } from '../../lib/errors.ts'
-import { createDirectory, type Directory } from '../../lib/ibe/directory.ts'
+import { createDirectory, type Directory } from '../../lib/ibe/directory/directory.ts'
 import { createIbe, createIbePool, type Ibe } from '../../lib/ibe/ibe.ts'
 import type { IbeJobs } from '../../lib/ibe/jobs.ts'
 import { formatParameters } from '../../lib/ibe/parameters.ts'
+import { TRUST_SOURCES } from '../../lib/mail/scheme.ts'
 import { startDnsServer, type DnsServer, type ZoneEntry } from '../support/dns-server.ts'
+import { checkBy } from './checks.ts'
 
 const NAME = '_ibemailkey.b.example'
 
@@ -45,8 +47,10 @@ describe('the parameters that a domain publishes', () => {
       }),
       cache,
       clock,
+      store: createMemoryCache({ clock, maxEntries: 100 }),
       ttl: { floorSeconds: 60, ceilingSeconds: 86_400 },
-      checkPublicKey: (key) => ibe.checkPublicKey(key),
+      check: checkBy(ibe),
+      verifyRecord: (request) => ibe.verifyRecord(request),
       log: (_level, message) => log.push(message),
     })
   })
@@ -61,10 +65,10 @@ describe('the parameters that a domain publishes', () => {
     return formatParameters(notAfterSeconds === undefined ? base : { ...base, notAfterSeconds })
   }
   const publish = (TXT: readonly string[], more: Partial<ZoneEntry> = {}): void => {
-    dns.zone[NAME] = { TXT, ...more }
+    dns.zone[NAME] = { TXT, authentic: true, ...more }
   }
   const serial = async (): Promise<number | undefined> =>
-    (await directory.encryptionParameters('b.example'))?.n
+    (await directory.encryptionParameters('b.example', TRUST_SOURCES))?.parameters.n
 
   it('are found', async () => {
     publish([record(3)])
@@ -139,7 +143,7 @@ describe('the parameters that a domain publishes', () => {
     publish([record(2, { key: bent }), record(1)])
     nowMs += 86_400_000
     assert.equal(await serial(), 1)
-    assert.match(log.join('\n'), /n=2 is no point that can be used/)
+    assert.match(log.join('\n'), /left out: a=bf n=2: P is no point that can be used/)
   })
 
   it('strings of one record are joined without a space', async () => {
@@ -226,6 +230,7 @@ describe('the parameters that a domain publishes', () => {
     assert.deepEqual(await directory.publishedRecords('b.example'), {
       texts: [record(1)],
       ttlSeconds: 77,
+      authentic: true,
     })
     assert.equal(dns.queries.length, 2)
   })
@@ -237,13 +242,15 @@ describe('the parameters that a domain publishes', () => {
         servers: [{ address: dns.address, port: dns.port, trusted: true }],
       }),
       cache,
+      store: createMemoryCache({ clock: systemClock, maxEntries: 100 }),
       clock: systemClock,
       ttl: { floorSeconds: 0, ceilingSeconds: 1 },
-      checkPublicKey: async () => {
+      check: async () => {
         throw new TempError('crypto/busy', 'too much')
       },
+      verifyRecord: async () => false,
       log: () => {},
     })
-    await assert.rejects(failing.encryptionParameters('b.example'), TempError)
+    await assert.rejects(failing.encryptionParameters('b.example', TRUST_SOURCES), TempError)
   })
 })

@@ -28,7 +28,8 @@ describe('gateways that share a Redis', { skip: redisMissing }, () => {
       filesB: files,
     })
     for (const domain of DOMAINS)
-      world.dns.zone[`_ibemailkey.${domain}`] = { TXT: [world.keysB.record] }
+      // Who publishes under DNSSEC does not depend on what is remembered.
+      world.dns.zone[`_ibemailkey.${domain}`] = { TXT: [world.keysB.record], authentic: true }
   })
   after(async () => {
     await Promise.all([world?.close(), redis?.close()])
@@ -125,6 +126,27 @@ describe('gateways that share a Redis', { skip: redisMissing }, () => {
 
   it('go on when Redis is killed, and find it again when it is started', async () => {
     await assertSurvives(redis.kill, redis.start)
+  })
+
+  it('defer what only their memory could vouch for while it is gone: never "first seen"', async () => {
+    const domain = DOMAINS[used++]!
+    world.dns.zone[`_ibemailkey.${domain}`] = { TXT: [world.keysB.record] }
+    const deferred = async (): Promise<void> => {
+      await redis.kill()
+      const reply = await submit({
+        port: world.a.port,
+        from: 'alice@a.example',
+        to: [`x@${domain}`],
+        message: Buffer.from(letter('elderberry', { To: `x@${domain}` })),
+        user: USER,
+        password: PASSWORD,
+      })
+      assert.equal(reply.code, 450, reply.text)
+      await world.a.waitForLog(/cache\/unreachable/)
+    }
+    await assertSurvives(deferred, redis.start)
+    await sendTo(domain)
+    assert.match(await redis.cli('get', `hisho:ibe/remembered/${domain}`), /ver=2\.0; a=bf/)
   })
 
   it('go on when Redis no longer answers, and find it again when it does', async () => {

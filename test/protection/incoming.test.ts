@@ -5,7 +5,7 @@ import { SecretBytes } from '../../lib/crypto/secret-bytes.ts'
 import type { WorkerPool } from '../../lib/crypto/pool.ts'
 import { createResolver } from '../../lib/dns/resolver.ts'
 import { PermError, TempError } from '../../lib/errors.ts'
-import { createDirectory } from '../../lib/ibe/directory.ts'
+import { createDirectory } from '../../lib/ibe/directory/directory.ts'
 import { createIbe, createIbePool, type Ibe } from '../../lib/ibe/ibe.ts'
 import { normalizeAddress } from '../../lib/ibe/identity.ts'
 import type { IbeJobs } from '../../lib/ibe/jobs.ts'
@@ -15,6 +15,7 @@ import { collect, messageBytes, readMessage } from '../../lib/mail/message.ts'
 import { TRUST_SOURCES, type Scheme } from '../../lib/mail/scheme.ts'
 import { receive, type Arrival } from '../../lib/protection/incoming.ts'
 import { startDnsServer, type DnsServer } from '../support/dns-server.ts'
+import { checkBy } from '../ibe/checks.ts'
 import { fakeClock } from '../ibe/fake-clock.ts'
 import { keysOf } from '../ibe/keys.ts'
 import { bytesOf, latin1 } from '../mail/pieces.ts'
@@ -57,7 +58,9 @@ describe('a message that arrives', () => {
       cache: createMemoryCache({ clock, maxEntries: 10 }),
       clock,
       ttl: { floorSeconds: 0, ceilingSeconds: 60 },
-      checkPublicKey: (key) => ibe.checkPublicKey(key),
+      store: createMemoryCache({ clock, maxEntries: 10 }),
+      check: checkBy(ibe),
+      verifyRecord: (request) => ibe.verifyRecord(request),
       log: () => {},
     })
     scheme = createIbeScheme({

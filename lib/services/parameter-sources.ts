@@ -1,0 +1,55 @@
+// Who is asked for the parameters of other domains, and where is kept what was learnt of them.
+import type { Cache } from '../cache/cache.ts'
+import { createFileCache } from '../cache/file.ts'
+import { createRedisCache } from '../cache/redis.ts'
+import type { Clock } from '../clock.ts'
+import { resolveAddresses } from '../dns/addresses.ts'
+import { createDohResolver } from '../dns/doh.ts'
+import type { Resolver } from '../dns/resolver.ts'
+import { createTextClient } from '../http/fetch-text.ts'
+import type { SourcesOptions } from '../ibe/directory/sources.ts'
+import type { SharedSettings } from './settings.ts'
+
+export interface ParameterSources extends Pick<SourcesOptions, 'resolver' | 'doh' | 'wellKnown'> {
+  /** The longest that asking all of them may take. */
+  readonly lookupMs: number
+  close(): void
+}
+
+export function createParameterSources(
+  { dns, doh, wellKnown }: SharedSettings,
+  resolver: Resolver,
+): ParameterSources {
+  const addressesOf = (host: string, signal?: AbortSignal) =>
+    resolveAddresses(resolver, host, signal)
+  const { timeoutMs, tries } = dns
+  const overHttps =
+    doh &&
+    createDohResolver({
+      ...doh,
+      timeoutMs,
+      tries,
+      addressesOf: async (host, signal) =>
+        doh.address ? [doh.address] : addressesOf(host, signal),
+    })
+  const fetchText = wellKnown && createTextClient({ ...wellKnown, addressesOf })
+  return {
+    resolver,
+    ...(overHttps && { doh: overHttps }),
+    ...(fetchText && {
+      wellKnown: (domain: string) => fetchText(`ibemail.${domain}`, '/.well-known/ibemail.txt'),
+    }),
+    lookupMs:
+      timeoutMs * tries * dns.servers.length +
+      (doh ? timeoutMs * tries : 0) +
+      (wellKnown?.timeoutMs ?? 0),
+    close: () => overHttps?.close(),
+  }
+}
+
+/** Not layered and not forgiving: "never seen" must be true. */
+export function createStore({ redis, storeDirectory }: SharedSettings, clock: Clock): Cache {
+  return redis
+    ? createRedisCache({ ...redis, clock, onDamage: 'fail' })
+    : createFileCache({ directory: storeDirectory, clock, onDamage: 'fail' })
+}
