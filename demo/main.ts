@@ -39,6 +39,16 @@ function shorten(lines: readonly string[]): string[] {
   return out
 }
 
+const PLUGINS = [
+  'auth/flat_file',
+  'rcpt_to.in_host_list',
+  'hisho/decrypt',
+  'hisho/verify',
+  'hisho/sign',
+  'hisho/encrypt',
+  'queue/smtp_forward',
+]
+
 const MESSAGE = [
   'From: Alice <alice@a.example>',
   'To: Bob <bob@b.example>',
@@ -55,11 +65,14 @@ const MESSAGE = [
 ].join('\r\n')
 
 async function main(): Promise<void> {
-  say('hisho: mail between two domains, encrypted and decrypted by their mail servers')
-  const [keysA, keysB] = await Promise.all([makeSite('a.example'), makeSite('b.example')])
+  say('hisho: mail between two domains, encrypted, signed and decrypted by their mail servers')
+  const [keysA, keysB, keysEve] = await Promise.all(
+    ['a.example', 'b.example', 'b.example'].map((domain) => makeSite(domain)),
+  )
+  if (!keysA || !keysB || !keysEve) return
   const dns = await startDnsServer({
-    '_ibemailkey.a.example': { TXT: [keysA.record] },
-    '_ibemailkey.b.example': { TXT: [keysB.record] },
+    '_ibemailkey.a.example': { TXT: keysA.records },
+    '_ibemailkey.b.example': { TXT: keysB.records, ttl: 1 },
   })
   const [inboxA, inboxB] = await Promise.all([startSink(), startSink()])
   const [portA, portB] = await Promise.all([freePort(), freePort()])
@@ -75,6 +88,7 @@ async function main(): Promise<void> {
         mailbox: inboxA.port,
         routes: { 'b.example': wire.port },
         table: "  c.example: { encrypt: required }\n  '*': { encrypt: opportunistic }",
+        plugins: PLUGINS,
       }),
     }),
     startHaraka({
@@ -86,6 +100,8 @@ async function main(): Promise<void> {
         dnsPort: dns.port,
         mailbox: inboxB.port,
         routes: {},
+        table: '  a.example: { missing_signature: reject, failed_signature: reject }',
+        plugins: PLUGINS,
       }),
     }),
   ])
@@ -133,11 +149,34 @@ async function main(): Promise<void> {
     const refused = await send('carol@c.example')
     say(`   ${refused.text}`)
 
+    heading('Eve writes to Bob in the name of Alice, without a signature')
+    const forged = await submit({
+      port: portB,
+      from: 'eve@elsewhere.example',
+      to: ['bob@b.example'],
+      message: Buffer.from(MESSAGE),
+    })
+    say(`   ${forged.text}`)
+
+    heading('Eve forges the answer of DNS: keys of hers for b.example. Alice writes again')
+    dns.zone['_ibemailkey.b.example'] = { TXT: keysEve.records, ttl: 1 }
+    await new Promise((resolve) => setTimeout(resolve, 1_500))
+    wire.take()
+    await send('bob@b.example')
+    const afterForgery = (await inboxB.waitFor(3))[2]!.message.toString()
+    const believed = !afterForgery.endsWith(MESSAGE)
+    say(
+      `   ${believed ? 'ENCRYPTED FOR EVE' : 'encrypted for Bob all the same: what was seen first is remembered, and a change has to prove itself'}`,
+    )
+
     const checks: [string, boolean][] = [
       ['the message arrived byte for byte', arrived.endsWith(MESSAGE)],
       ['neither subject nor text was on the wire', !/merger|Friday/.test(heard)],
+      ['it was signed by alice@a.example, and Bob is told', /x-ibe-sig=pass/.test(arrived)],
       ['Mallory cannot read it', !again.includes('Friday')],
       ['what cannot be protected was refused', refused.code === 550],
+      ['a forged sender was refused', forged.code === 550],
+      ['a forged key was not believed', !believed && !/merger|Friday/.test(wire.take())],
     ]
     heading('So')
     for (const [claim, holds] of checks)
