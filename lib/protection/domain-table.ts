@@ -36,7 +36,7 @@ export interface DomainTable {
 export const DEFAULT_RULE: DomainRule = {
   pattern: '(default)',
   encrypt: 'opportunistic',
-  schemes: ['ibe'],
+  schemes: ['ibe', 'bb2'],
   onLookupFailure: 'defer',
   paramsTrust: TRUST_SOURCES,
   missingSignature: 'accept',

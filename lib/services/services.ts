@@ -7,6 +7,7 @@ import type { Clock } from '../clock.ts'
 import { createResolver, type Resolver } from '../dns/resolver.ts'
 import { PermError } from '../errors.ts'
 import { createBb2, createBb2Pool, type Bb2 } from '../ibe/bb2/bb2.ts'
+import { createBb2Scheme } from '../ibe/bb2/mail-scheme.ts'
 import { IDENTITY_DST } from '../ibe/boneh-franklin.ts'
 import { createDirectory, type Directory } from '../ibe/directory/directory.ts'
 import { createIbe, createIbePool, type Ibe } from '../ibe/ibe.ts'
@@ -14,6 +15,8 @@ import { normalizeAddress } from '../ibe/identity.ts'
 import { createMasterKeySource, type KeySource } from '../ibe/key-source.ts'
 import { createIbeScheme } from '../ibe/mail-scheme.ts'
 import { SIGNER_DST } from '../ibe/signature/cha-cheon.ts'
+import { createSignatureEngine } from '../ibe/signature/engine.ts'
+import { createIbeSignatures } from '../ibe/signature/signatures.ts'
 import type { Scheme } from '../mail/scheme.ts'
 import type { Signatures } from '../mail/signature.ts'
 import { openTableFile, type TableFile } from '../protection/table-file.ts'
@@ -53,7 +56,7 @@ export interface ServicesOptions {
 }
 
 /** The names that `schemes` in the domain table may hold; a new scheme is one folder, one line here and below, one page of docs. */
-export const SCHEME_NAMES: readonly string[] = ['ibe']
+export const SCHEME_NAMES: readonly string[] = ['ibe', 'bb2']
 
 const MEMORY_ENTRIES = 10_000
 
@@ -128,13 +131,17 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     ibe,
     bb2,
     keys,
-    signatures: {
-      generationFor: async () => undefined,
-      sign: () => Promise.reject(new Error('not wired yet')),
-      verify: async () => ({ status: 'none' }),
-      publishes: async () => false,
-    },
-    schemes: [createIbeScheme({ ibe, directory, clock, keys })],
+    signatures: createIbeSignatures({
+      engine: createSignatureEngine({ pool }),
+      keys,
+      directory,
+      clock,
+      log,
+    }),
+    schemes: [
+      createIbeScheme({ ibe, directory, clock, keys }),
+      createBb2Scheme({ bb2, directory, clock, keys, isAllowed: () => settings.allowBb2 }),
+    ],
     normalizeAddress: remembered(normalizeAddress),
     lookupMs: sources.lookupMs,
     warm: () => {

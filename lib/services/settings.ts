@@ -29,6 +29,8 @@ export interface SharedSettings {
   readonly doh: DohSettings | undefined
   readonly wellKnown: WellKnownSettings | undefined
   readonly ttl: { readonly floorSeconds: number; readonly ceilingSeconds: number }
+  /** Whether mail may be sent in the paper's own format where a domain publishes nothing newer. */
+  readonly allowBb2: boolean
   readonly redis: RedisSettings | undefined
   /** Where identity keys come from in place of a vault. */
   readonly kgc: KgcSettings | undefined
@@ -68,6 +70,7 @@ export function parseSharedSettings(ini: Ini, configDirectory: string): SharedSe
     doh: parseDoh(read, inConfig),
     wellKnown: parseWellKnown(read, inConfig),
     ttl: { floorSeconds, ceilingSeconds },
+    allowBb2: read.boolean('parameters', 'allow_bb2'),
     redis: redisSettings(read, inConfig),
     kgc: parseKgcSettings(read, inConfig),
   }
