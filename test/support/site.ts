@@ -4,10 +4,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { generateX25519Identity } from '../../lib/container/x25519.ts'
 import { SecretBytes } from '../../lib/crypto/secret-bytes.ts'
-import { createIbe, createIbePool } from '../../lib/ibe/ibe.ts'
+import { createBb2, createBb2Pool } from '../../lib/ibe/bb2/bb2.ts'
+import { createIbe, createIbePool, type Ibe } from '../../lib/ibe/ibe.ts'
 import { ownRecords } from '../../lib/services/own-records.ts'
 import { systemClock } from '../../lib/clock.ts'
-import { withMasterKey, type Period, type VaultContents } from '../../lib/vault/contents.ts'
+import {
+  withMasterKey,
+  type MasterKeyScheme,
+  type Period,
+  type VaultContents,
+} from '../../lib/vault/contents.ts'
 import { writeVault } from '../../lib/vault/vault.ts'
 import type { Files } from './haraka.ts'
 
@@ -22,23 +28,29 @@ export interface SiteKeys {
   readonly passphrase: string
 }
 
+export interface SiteKeyOptions {
+  readonly n?: number
+  readonly period?: Period
+  readonly schemes?: readonly MasterKeyScheme[]
+}
+
 /** Master keys for a domain, to encrypt and to sign, their records, and the vault that holds them. */
 export async function makeSite(
   domain: string,
-  { n = 1, period = 'month' }: { n?: number; period?: Period } = {},
+  { n = 1, period = 'month', schemes = ['bf', 'cc'] }: SiteKeyOptions = {},
 ): Promise<SiteKeys> {
   const pool = createIbePool({ size: 1, queueLimit: 10 })
   const ibe = createIbe({ pool, clock: systemClock })
   try {
     let contents: VaultContents = new Map()
-    for (const scheme of ['bf', 'cc'] as const) {
-      const masterKey = await ibe.generateMasterKey()
+    for (const scheme of schemes) {
+      const { masterKey, publicKey } = await generateKeys(scheme, ibe)
       contents = withMasterKey(contents, domain, {
         scheme,
         n,
-        period,
+        period: scheme === 'bb2' ? 'none' : period,
         masterKey,
-        publicKey: Buffer.from(await ibe.publicKey(masterKey)).toString('base64'),
+        publicKey: Buffer.from(publicKey).toString('base64'),
         created: new Date().toISOString(),
       })
     }
@@ -51,6 +63,19 @@ export async function makeSite(
       passphrase: identity,
       files: { 'config/hisho.vault.age': await vaultBytes(contents, identity) },
     }
+  } finally {
+    await pool.close()
+  }
+}
+
+async function generateKeys(scheme: MasterKeyScheme, ibe: Ibe) {
+  if (scheme !== 'bb2') {
+    const masterKey = await ibe.generateMasterKey()
+    return { masterKey, publicKey: await ibe.publicKey(masterKey) }
+  }
+  const pool = createBb2Pool({ size: 1, queueLimit: 10 })
+  try {
+    return await createBb2({ pool }).generate()
   } finally {
     await pool.close()
   }

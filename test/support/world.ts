@@ -1,4 +1,5 @@
 // Two sites with a gateway each, a third domain that knows nothing of encryption, and the DNS that they all ask.
+import type { MasterKeyScheme } from '../../lib/vault/contents.ts'
 import { startDnsServer, type DnsServer, type Zone } from './dns-server.ts'
 import { freePort, startHaraka, type Files, type Haraka } from './haraka.ts'
 import { makeSite, PASSWORD, siteEnvironment, siteFiles, USER, type SiteKeys } from './site.ts'
@@ -29,6 +30,8 @@ export interface WorldOptions {
   readonly tableA?: string
   readonly tableB?: string
   readonly sendersA?: string
+  /** What b.example has keys for. */
+  readonly schemesB?: readonly MasterKeyScheme[]
   readonly filesA?: FilesFor
   readonly filesB?: FilesFor
   readonly pluginsA?: readonly string[]
@@ -48,7 +51,10 @@ export interface WorldOptions {
 
 export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const { host = '127.0.0.1', lmtpB = false } = options
-  const [keysA, keysB] = await Promise.all([makeSite('a.example'), makeSite('b.example')])
+  const [keysA, keysB] = await Promise.all([
+    makeSite('a.example'),
+    makeSite('b.example', { schemes: options.schemesB ?? ['bf', 'cc'] }),
+  ])
   const dns = await startDnsServer({
     '_ibemailkey.a.example': { TXT: keysA.records, ttl: 300 },
     '_ibemailkey.b.example': { TXT: keysB.records, ttl: 300 },
