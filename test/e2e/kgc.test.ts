@@ -10,6 +10,7 @@ import { IDENTITY_DST } from '../../lib/ibe/boneh-franklin.ts'
 import { createIbe, createIbePool } from '../../lib/ibe/ibe.ts'
 import { identityAt } from '../../lib/ibe/identity.ts'
 import { formatGenerations, formatIssuedKey } from '../../lib/ibe/remote/protocol.ts'
+import { SIGNER_DST } from '../../lib/ibe/signature/cha-cheon.ts'
 import { entriesOf } from '../../lib/vault/contents.ts'
 import { makeAuthority, type Authority } from '../support/authority.ts'
 import { freePort } from '../support/haraka.ts'
@@ -21,6 +22,19 @@ import { submit } from '../support/smtp-client.ts'
 import { letter, startWorld, type World } from '../support/world.ts'
 
 const TIMEOUT_MS = 2000
+const PLUGINS = [
+  'auth/flat_file',
+  'rcpt_to.in_host_list',
+  'hisho/decrypt',
+  'hisho/verify',
+  'hisho/sign',
+  'hisho/encrypt',
+  'queue/smtp_forward',
+]
+const TABLE_B = `local: [b.example]
+senders: { user: [bob@b.example] }
+domains: { '*': { encrypt: opportunistic } }
+`
 
 describe(
   'a gateway whose keys come from a KGC',
@@ -39,7 +53,12 @@ describe(
       const kgcLines = `timeout_ms=${TIMEOUT_MS}`
       world = await startWorld({
         vaultB: 'none',
-        filesB: (dnsPort) => gatewayFiles(gateway, dnsPort, { kgc: kgcLines, ini }),
+        pluginsA: PLUGINS,
+        pluginsB: PLUGINS,
+        filesB: (dnsPort) => ({
+          ...gatewayFiles(gateway, dnsPort, { kgc: kgcLines, ini }),
+          'config/hisho.yaml': TABLE_B,
+        }),
       })
       const { keysB: keys } = world
       kgc = await startKgc({ keys, authority, port, gateways: 'mx.b.example=b.example' })
@@ -154,13 +173,20 @@ describe(
       await arrives('eve')
     })
 
+    it('signs, with a key of the KGC', async () => {
+      await answerFromB()
+      const [delivery] = await world.inboxA.waitFor(1)
+      assert.match(delivery!.message.toString(), /x-ibe-sig=pass header\.d=b\.example/)
+      assert.equal(kgc.audit().filter(({ scheme }) => scheme === 'cc').length, 1)
+    })
+
     it('has no key of anybody on its disk, nor in Redis, nor in its log', async () => {
-      await answerFromB() // so that there is something in Redis
       const secrets: Uint8Array[] = [
         entriesOf(world.keysB.contents, 'b.example', 'bf')[0]!.masterKey.bytes,
       ]
       for (const name of ['bob', 'carol', 'dave', 'eve'])
         secrets.push(await identityKey(`${name}@b.example`))
+      secrets.push(await identityKey('bob@b.example', 'cc'))
       const places = new Map<string, Buffer>([['the log', Buffer.from(world.b.log())]])
       for (const file of filesIn(world.b.directory)) places.set(file, readFileSync(file))
       const names = (await redis.cli('KEYS', '*')).split('\n').filter((name) => name !== '')
@@ -184,19 +210,22 @@ describe(
         port: world.b.port,
         from: 'bob@b.example',
         to: ['alice@a.example'],
-        message: Buffer.from(letter('an answer', { To: 'alice@a.example' })),
+        message: Buffer.from(letter('an answer', { From: 'bob@b.example', To: 'alice@a.example' })),
         user: USER,
         password: PASSWORD,
       })
       assert.equal(reply.code, 250)
-      await world.inboxA.waitFor(1)
     }
-    const identityKey = async (address: string): Promise<Uint8Array> => {
+    const identityKey = async (
+      address: string,
+      scheme: 'bf' | 'cc' = 'bf',
+    ): Promise<Uint8Array> => {
       const pool = createIbePool({ size: 1, queueLimit: 10 })
       const ibe = createIbe({ pool, clock: systemClock })
-      const [entry] = entriesOf(world.keysB.contents, 'b.example', 'bf')
+      const [entry] = entriesOf(world.keysB.contents, 'b.example', scheme)
       const identity = identityAt(address, entry!.period, Date.now())
-      const key = await ibe.extract(entry!.masterKey, identity, IDENTITY_DST)
+      const dst = scheme === 'bf' ? IDENTITY_DST : SIGNER_DST
+      const key = await ibe.extract(entry!.masterKey, identity, dst)
       await pool.close()
       return key.bytes
     }

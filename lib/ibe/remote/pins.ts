@@ -86,7 +86,7 @@ const HEAD = `# The public keys that this gateway takes for those of its KGC. Wr
 # a new generation that the domain publishes in DNS is added by itself. Nothing here is secret.
 `
 
-export function formatPins(pins: Pins): string {
+function formatPins(pins: Pins): string {
   const domains = Object.fromEntries(
     [...pins].map(([domain, records]) => [domain, records.map(textOf)]),
   )

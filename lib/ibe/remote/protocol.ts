@@ -10,7 +10,7 @@ export const IDENTITY_KEY_PATH = '/v1/identity-key'
 export const GENERATIONS_PATH = '/v1/generations'
 
 /** Octets of an identity key and of a public key: docs/formats.md sections 1.1 and 3. */
-export const KEY_BYTES: Readonly<Record<KeyScheme, number>> = { bf: 48, cc: 48, bb2: 96 }
+const KEY_BYTES: Readonly<Record<KeyScheme, number>> = { bf: 48, cc: 48, bb2: 96 }
 const PUBLIC_KEY_BYTES: Readonly<Record<KeyScheme, number>> = { bf: 96, cc: 96, bb2: 576 }
 
 export const KEY_SCHEMES: readonly KeyScheme[] = ['bf', 'cc', 'bb2']

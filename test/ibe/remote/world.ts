@@ -24,7 +24,7 @@ import {
 import { SIGNER_DST } from '../../../lib/ibe/signature/cha-cheon.ts'
 import { makeAuthority, type Authority, type Credentials } from '../../support/authority.ts'
 
-export const DAY_MS = 86_400_000
+const DAY_MS = 86_400_000
 
 /** The scheme's engines, whose threads end with `close`. */
 export interface Engines {
@@ -120,7 +120,7 @@ export interface TestKgcOptions {
   readonly auditFile?: string
 }
 
-export const GATEWAYS = new Map([['mx.b.example', new Set(['b.example', 'other.example'])]])
+const GATEWAYS = new Map([['mx.b.example', new Set(['b.example', 'other.example'])]])
 
 export async function startTestKgc(options: TestKgcOptions): Promise<TestKgc> {
   const { centre, clock, certificates, perMinute = 600, limits } = options
