@@ -29,12 +29,23 @@ export async function listDomains(
   terminal.line(`local: ${local.join(', ') || '(none)'}\n`)
   terminal.line(
     formatTable(
-      ['DOMAIN', 'ENCRYPT', 'SCHEMES', 'ON LOOKUP FAILURE'],
-      table.rules.map(({ pattern, encrypt, schemes, onLookupFailure }) => [
-        pattern,
-        encrypt,
-        schemes.join(','),
-        onLookupFailure,
+      [
+        'DOMAIN',
+        'ENCRYPT',
+        'SCHEMES',
+        'ON LOOKUP FAILURE',
+        'TRUST',
+        'NO SIGNATURE',
+        'BAD SIGNATURE',
+      ],
+      table.rules.map((rule) => [
+        rule.pattern,
+        rule.encrypt,
+        rule.schemes.join(','),
+        rule.onLookupFailure,
+        rule.paramsTrust.join(','),
+        rule.missingSignature,
+        rule.failedSignature,
       ]),
     ),
   )
@@ -47,7 +58,7 @@ export async function setDomain(
 ): Promise<void> {
   const pattern = parsePattern(domain)
   if (Object.keys(change).length === 0)
-    throw new PermError('cli/usage', 'nothing to set: --encrypt, --schemes or --on-lookup-failure')
+    throw new PermError('cli/usage', 'nothing to set: see hisho domains set --help')
   const { tableFile } = context.settings()
   report(context, await editTable(tableFile, withRule(pattern, change)), tableFile)
 }

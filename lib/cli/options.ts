@@ -1,12 +1,14 @@
 // Values of options and arguments, as they come from the command line. What is wrong with one is a usage error.
 import { InvalidArgumentError } from 'commander'
-import type { EncryptMode, OnLookupFailure } from '../protection/domain-table.ts'
+import { TRUST_SOURCES, type TrustSource } from '../mail/scheme.ts'
+import type { EncryptMode, OnLookupFailure, SignatureAction } from '../protection/domain-table.ts'
 import type { MasterKeyScheme, Period } from '../vault/contents.ts'
 import { parseDomain } from './kgc.ts'
 
 const PERIODS: readonly Period[] = ['none', 'day', 'week', 'month']
 const KEY_SCHEMES: readonly MasterKeyScheme[] = ['bf', 'cc', 'bb2']
 const ENCRYPT_MODES: readonly EncryptMode[] = ['never', 'opportunistic', 'required']
+const SIGNATURE_ACTIONS: readonly SignatureAction[] = ['accept', 'mark', 'reject']
 const ON_LOOKUP_FAILURE: readonly OnLookupFailure[] = ['defer', 'send_plain']
 
 export function asPeriod(text: string): Period {
@@ -31,6 +33,14 @@ export function asDate(text: string): Date {
 
 export function asEncryptMode(text: string): EncryptMode {
   return oneOf(ENCRYPT_MODES, text)
+}
+
+export function asSignatureAction(text: string): SignatureAction {
+  return oneOf(SIGNATURE_ACTIONS, text)
+}
+
+export function asTrustSources(text: string): readonly TrustSource[] {
+  return asList(text).map((source) => oneOf(TRUST_SOURCES, source))
 }
 
 export function asOnLookupFailure(text: string): OnLookupFailure {

@@ -2,7 +2,8 @@
 import { createReadStream } from 'node:fs'
 import { Command } from 'commander'
 import { PermError } from '../errors.ts'
-import type { EncryptMode, OnLookupFailure } from '../protection/domain-table.ts'
+import type { TrustSource } from '../mail/scheme.ts'
+import type { EncryptMode, OnLookupFailure, SignatureAction } from '../protection/domain-table.ts'
 import type { Period } from '../vault/contents.ts'
 import type { Context } from './context.ts'
 import { decrypt } from './decrypt.ts'
@@ -19,6 +20,8 @@ import {
   asList,
   asOnLookupFailure,
   asPeriod,
+  asSignatureAction,
+  asTrustSources,
   collectDomains,
   collectTexts,
 } from './options.ts'
@@ -131,6 +134,9 @@ interface RuleOptions {
   readonly encrypt?: EncryptMode
   readonly schemes?: readonly string[]
   readonly onLookupFailure?: OnLookupFailure
+  readonly paramsTrust?: readonly TrustSource[]
+  readonly missingSignature?: SignatureAction
+  readonly failedSignature?: SignatureAction
 }
 
 function addDomains(program: Command, run: Run): void {
@@ -148,11 +154,19 @@ function addDomains(program: Command, run: Run): void {
     .option('--encrypt <mode>', 'never, opportunistic, required', asEncryptMode)
     .option('--schemes <names>', 'separated by commas, the preferred one first', asList)
     .option('--on-lookup-failure <what>', 'defer, send_plain', asOnLookupFailure)
-    .action(async (domain: string, { encrypt: mode, schemes, onLookupFailure }: RuleOptions) => {
+    .option('--params-trust <sources>', 'of dnssec, doh, well_known, continuity', asTrustSources)
+    .option('--missing-signature <what>', 'accept, mark, reject', asSignatureAction)
+    .option('--failed-signature <what>', 'accept, mark, reject', asSignatureAction)
+    .action(async (domain: string, options: RuleOptions) => {
+      const { encrypt: mode, schemes, onLookupFailure, paramsTrust } = options
+      const { missingSignature, failedSignature } = options
       const change = {
         ...(mode && { encrypt: mode }),
         ...(schemes && { schemes }),
         ...(onLookupFailure && { on_lookup_failure: onLookupFailure }),
+        ...(paramsTrust && { params_trust: paramsTrust }),
+        ...(missingSignature && { missing_signature: missingSignature }),
+        ...(failedSignature && { failed_signature: failedSignature }),
       }
       await run((context) => setDomain(context, domain, change))
     })

@@ -2,10 +2,12 @@
 import { readFile } from 'node:fs/promises'
 import { PermError } from '../errors.ts'
 import { normalizeDomain } from '../ibe/mail-domain.ts'
+import type { TrustSource } from '../mail/scheme.ts'
 import {
   parseDomainTable,
   type EncryptMode,
   type OnLookupFailure,
+  type SignatureAction,
 } from '../protection/domain-table.ts'
 import { SCHEME_NAMES } from '../services/services.ts'
 import { writeAtomically } from '../disk/atomic-file.ts'
@@ -15,6 +17,9 @@ export interface RuleChange {
   readonly encrypt?: EncryptMode
   readonly schemes?: readonly string[]
   readonly on_lookup_failure?: OnLookupFailure
+  readonly params_trust?: readonly TrustSource[]
+  readonly missing_signature?: SignatureAction
+  readonly failed_signature?: SignatureAction
 }
 
 type Edit = (text: string, file: string) => string

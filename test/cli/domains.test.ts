@@ -40,7 +40,14 @@ describe('hisho domains', () => {
       /^ {2}"?\*\.c\.example"?:\n {4}schemes:\n {6}- ibe\n {4}on_lookup_failure: defer\n/m,
     )
     assert.match(table(), /# the table[^]*# ours[^]*# partners[^]*# first[^]*# for now/)
-    assert.match((await domains('list')).text, /^b\.example +required +ibe +defer$/m)
+    assert.match(
+      (await domains('list')).text,
+      /^b\.example +required +ibe,bb2 +defer +dnssec,.* accept +mark$/m,
+    )
+    const trust = ['--params-trust', 'dnssec, well_known', '--missing-signature', 'reject']
+    assert.equal((await domains('set', 'b.example', ...trust)).code, 0)
+    assert.match((await domains('list')).text, /^b\.example .* dnssec,well_known +reject +mark$/m)
+    assert.equal((await domains('set', 'b.example', '--params-trust', 'hearsay')).code, 64)
   })
 
   it('remove takes one line out, and says when there is none', async () => {
