@@ -1,5 +1,5 @@
 // `hisho encrypt`: a message on stdin, the same one sealed on stdout.
-import { PermError } from '../errors.ts'
+import { PermError, TempError } from '../errors.ts'
 import { mailboxesIn } from '../mail/address.ts'
 import type { Field } from '../mail/header.ts'
 import { collect, messageBytes, peekBody, readMessage } from '../mail/message.ts'
@@ -8,6 +8,7 @@ import type { Offer } from '../mail/scheme.ts'
 import type { Services } from '../services/services.ts'
 import type { Context } from './context.ts'
 import { readRawMessage, writeMessage } from './message-io.ts'
+import type { Terminal } from './terminal.ts'
 
 /** Never a clear message on stdout: what cannot be sealed is an error. Ciphertext of any kind goes on as it came. */
 export async function encrypt(
@@ -26,7 +27,7 @@ export async function encrypt(
   }
   const addresses = addressees(message.fields, recipients, services)
   const domain = onlyDomain(addresses)
-  const offer = await offerFor(domain, services)
+  const offer = await offerFor(domain, services, terminal)
   const sealed = await collect(messageBytes(offer.seal(addresses, message)))
   await writeMessage(terminal, sealed, raw.lineEnd)
 }
@@ -87,11 +88,14 @@ function onlyDomain(addresses: readonly string[]): string {
   )
 }
 
-async function offerFor(domain: string, services: Services): Promise<Offer> {
-  const { schemes, paramsTrust } = services.table.current().ruleFor(domain)
+async function offerFor(domain: string, services: Services, terminal: Terminal): Promise<Offer> {
+  const { schemes, paramsTrust, encrypt } = services.table.current().ruleFor(domain)
   for (const name of schemes) {
     const scheme = services.schemes.find((known) => known.name === name)
     const offer = await scheme?.offer(domain, paramsTrust)
+    if (offer?.untrusted !== undefined && encrypt === 'required')
+      throw new TempError('ibe/untrusted', `${domain}: ${offer.untrusted}`)
+    if (offer?.untrusted !== undefined) terminal.note(`hisho: ${domain}: ${offer.untrusted}`)
     if (offer) return offer
   }
   throw new PermError('protection/no-key', `${domain} publishes no key`)

@@ -2,7 +2,13 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { PermError, TempError } from '../../lib/errors.ts'
-import { formatParameters, parseParameters, selectParameters } from '../../lib/ibe/parameters.ts'
+import {
+  formatParameters,
+  nameOf,
+  parseParameters,
+  selectParameters,
+  withoutSignatures,
+} from '../../lib/ibe/parameters.ts'
 import type { Parameters } from '../../lib/ibe/parameters.ts'
 import { fromHex, readVectors, toHex } from './vectors.ts'
 
@@ -62,15 +68,42 @@ describe('a parameter record', () => {
           Uint8Array.from(bytes, (byte, at) => (at === 0 ? 0x80 | (byte & 0x3f) : byte)),
         ),
     }
-    const end = { notAfterSeconds: fc.integer({ min: 0, max: 999_999_999_999 }) }
-    const parameters = fc.oneof(fc.record(base), fc.record({ ...base, ...end }))
+    const more = {
+      notAfterSeconds: fc.integer({ min: 0, max: 999_999_999_999 }),
+      signatures: fc.array(
+        fc
+          .tuple(base.n, fc.uint8Array({ minLength: 48, maxLength: 48 }))
+          .map(([n, signature]) => ({ n, signature })),
+        { minLength: 1, maxLength: 8 },
+      ),
+    }
+    const parameters = fc.record(
+      { ...base, ...more },
+      { requiredKeys: ['scheme', 'n', 'period', 'publicKey'], noNullPrototype: true },
+    )
     const property = fc.property(parameters, (value) => {
       const whole: Parameters = { version: '2.0', ...value }
       const text = formatParameters(whole)
       assert.deepEqual(parseParameters(text), whole)
-      assert.ok(text.length <= 255, 'one string of a TXT record')
+      assert.ok(value.signatures || text.length <= 255, 'one string of a TXT record')
+      assert.deepEqual(parseParameters(nameOf(whole)), withoutSignatures(whole))
     })
     fc.assert(property)
+  })
+
+  it('carries as many signatures as one likes, of which eight are read', () => {
+    const text = String(cases.find(({ expect }) => expect === 'parameters')?.text).replace(
+      /;\s*$/,
+      '',
+    )
+    const one = Buffer.alloc(48, 1).toString('base64')
+    const list = Array.from({ length: 12 }, (_, at) => ` ${at}:${one} `).join(',')
+    const parsed = parseParameters(`${text}; s=${list}`)
+    assert.equal(parsed?.version, '2.0')
+    assert.deepEqual(
+      parsed.signatures?.map(({ n }) => n),
+      [0, 1, 2, 3, 4, 5, 6, 7],
+    )
   })
 
   it('is parsed, refused as PermError or not ours, whatever the text', () => {

@@ -7,6 +7,7 @@ import { PermError } from '../../errors.ts'
 import { TRUST_SOURCES, type TrustSource } from '../../mail/scheme.ts'
 import type { LegacyParameters } from '../bb2/parameters.ts'
 import {
+  isPast,
   selectParameters,
   type AnyParameters,
   type Parameters,
@@ -164,7 +165,7 @@ export function createDirectory(options: DirectoryOptions): Directory {
       const domain = asKey(name)
       const outcome = await outcomeOf(domain, trust)
       if (serialsIn(outcome).length === 0) refuseUnusable(domain, outcome, 'cc')
-      return serialsIn(outcome)
+      return serialsIn(outcome, nowSeconds(clock))
     },
     publishedRecords: (name) => sources.published(asKey(name)),
     async remembered(name) {
@@ -191,10 +192,12 @@ function found<P>(
   return { parameters, source, ...(reason !== undefined && { untrusted: reason }) }
 }
 
-/** Of signatures, the newest first; those past their x included. */
-function serialsIn(outcome: Outcome): readonly number[] {
-  const serials = parametersIn(outcome).flatMap(({ scheme, n }) => (scheme === 'cc' ? [n] : []))
-  return [...new Set(serials)].toSorted((one, other) => other - one)
+/** Of signatures, the newest first; those that were past their x before the time given are left out. */
+function serialsIn(outcome: Outcome, atSeconds = 0): readonly number[] {
+  const signing = parametersIn(outcome).filter(
+    (one) => one.scheme === 'cc' && !isPast(one, atSeconds),
+  )
+  return [...new Set(signing.map(({ n }) => n))].toSorted((one, other) => other - one)
 }
 
 function parametersIn({ records }: Outcome): readonly AnyParameters[] {
