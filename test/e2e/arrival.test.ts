@@ -104,7 +104,7 @@ describe('mail that cannot be opened', () => {
       if (/hisho-encrypted/.test(delivery!.message.toString())) {
         assert.match(
           world.b.log(),
-          /not opened, delivered as it came: .*no master key n=1 for b\.example/,
+          /not opened, delivered as it came: .*no key n=1 for b\.example/,
         )
         return
       }
