@@ -36,16 +36,35 @@ export async function readExact(
   }
 }
 
+/** What a small stream gave when it was read: several plugins of ours read one message. */
+const heldBytes = new WeakMap<MessageStream, { readonly size: number; readonly bytes: Buffer }>()
+
 async function* receivedBytes(transaction: Transaction): AsyncGenerator<Uint8Array> {
   const added = addedBytes(transaction)
+  const stream = transaction.message_stream
   if (added <= 0) {
-    yield* pipeRaw(transaction.message_stream, {})
+    const held = heldBytes.get(stream)
+    if (held?.size === stream.bytes_read) yield held.bytes
+    else yield* holding(stream, pipeRaw(stream, {}))
     return
   }
   const pieces: Uint8Array[] = []
   for await (const piece of pipeRaw(transaction.message_stream, { dot_stuffed: false }))
     pieces.push(piece)
   yield unstuff(withoutRepetition(Buffer.concat(pieces), added))
+}
+
+async function* holding(
+  stream: MessageStream,
+  source: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  const pieces: Uint8Array[] = []
+  const mayHold = stream.bytes_read <= HELD_BYTES && !stream.spooling
+  for await (const piece of source) {
+    if (mayHold) pieces.push(piece)
+    yield piece
+  }
+  if (mayHold) heldBytes.set(stream, { size: stream.bytes_read, bytes: Buffer.concat(pieces) })
 }
 
 /** Nothing is cut off unless it is just what Haraka adds: an empty line, and the lines before it once more (as UTF-8). */

@@ -68,11 +68,11 @@ export class RelaxedBody {
   push(piece: Uint8Array): void {
     const bytes = Buffer.from(piece.buffer, piece.byteOffset, piece.length)
     const first = bytes.findIndex(isText)
-    if (first === -1 || ODDITIES.some((odd) => bytes.includes(odd))) return this.#rewrite(piece)
-    // From text to text with nothing odd between: as it is. Most bodies are such, and need no look at each octet.
+    if (first === -1) return this.#rewrite(piece)
+    // From text to text nothing depends on what comes before or after.
     const last = bytes.findLastIndex(isText)
     this.#rewrite(piece.subarray(0, first + 1))
-    if (last > first) this.#write(piece.subarray(first + 1, last + 1))
+    if (last > first) this.#write(relaxedText(bytes.subarray(first + 1, last + 1)))
     this.#rewrite(piece.subarray(last + 1))
   }
 
@@ -136,6 +136,16 @@ export class RelaxedBody {
       this.#lines -= count
     }
   }
+}
+
+/** What begins behind text and ends with text. Most bodies have nothing odd, and stay as they are. */
+function relaxedText(bytes: Buffer): Buffer {
+  if (!ODDITIES.some((odd) => bytes.includes(odd))) return bytes
+  const text = bytes
+    .toString('latin1')
+    .replaceAll(/[ \t]+/g, ' ')
+    .replaceAll(' \r\n', '\r\n')
+  return Buffer.from(text, 'latin1')
 }
 
 function isText(byte: number): boolean {

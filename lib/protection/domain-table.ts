@@ -189,7 +189,11 @@ function asPattern(key: string): string | undefined {
 const LABEL = '[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?'
 const NAME = new RegExp(`^(?:${LABEL}\\.)*${LABEL}$`)
 
+/** As nearly all names come: nothing to be mapped, no A-label to be checked, and not the look of an address. */
+const PLAIN_NAME = new RegExp(`^(?:(?!xn--)${LABEL}\\.)*(?!xn--)[a-z][a-z0-9-]{0,61}[a-z0-9]$`)
+
 function asDomain(text: string): string | undefined {
+  if (PLAIN_NAME.test(text)) return text
   // domainToASCII is a URL's: it would cut at '/', '?' and '#', and decode %62.
   if (/[^\w.\-\u0080-\u{10ffff}]/u.test(text)) return undefined
   const name = domainToASCII(text.replace(/\.$/, '')).toLowerCase()

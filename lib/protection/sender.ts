@@ -42,7 +42,7 @@ export function judgeSender(
   if (submitter.kind === 'relay-network') return { status: 'owner', address, domain }
   if (!owns(submitter.name, address, options))
     return notSigned('the From address is not of this sender (hisho.yaml, senders)')
-  const own = normalized(submitter.name, options)
+  const own = submitter.name.includes('@') ? normalized(submitter.name, options) : undefined
   return own !== undefined && domainOf(own) === domain
     ? { status: 'owner', address: own, domain }
     : { status: 'owner', address, domain }
@@ -53,10 +53,10 @@ function owns(user: string, address: string, options: SenderOptions): boolean {
   const given = table.senders.get(user) ?? []
   const all = `*@${domainOf(address)}`
   if (given.some((one) => one === all || normalized(one, options) === address)) return true
-  if (normalized(user, options) === address) return true
+  if (user.includes('@')) return normalized(user, options) === address
   // A name without a domain is a mailbox of ours only where there is but one domain that it can mean.
   const [only, ...others] = table.local
-  if (user.includes('@') || only === undefined || others.length > 0) return false
+  if (only === undefined || others.length > 0) return false
   return normalized(`${user}@${only}`, options) === address
 }
 

@@ -102,10 +102,7 @@ describe('mail that cannot be opened', () => {
       await world.send(letter('too late'))
       const [delivery] = await world.inboxB.waitFor(1)
       if (/hisho-encrypted/.test(delivery!.message.toString())) {
-        assert.match(
-          world.b.log(),
-          /not opened, delivered as it came: .*no key n=1 for b\.example/,
-        )
+        assert.match(world.b.log(), /not opened, delivered as it came: .*no key n=1 for b\.example/)
         return
       }
       await new Promise((resolve) => setTimeout(resolve, 1000))
