@@ -10,7 +10,7 @@ import { freePort, ROOT, startHaraka, type Haraka } from '../support/haraka.ts'
 import {
   followInit,
   installHaraka,
-  printedRecord,
+  printedRecords,
   readmeCommands,
   registryMissing,
   setUpHaraka,
@@ -110,14 +110,17 @@ describe("two sites made by the README's lines", { skip: registryMissing }, () =
         assert.equal(ran.code, 0, `${line}\n${ran.output}`)
         output += ran.output
       }
-      const record = printedRecord(output)
-      assert.equal(record.name, `_ibemailkey.${domain}`)
-      dns.zone[record.name] = { TXT: [record.text] }
+      const { name, texts } = printedRecords(output)
+      assert.equal(name, `_ibemailkey.${domain}`)
+      assert.equal(texts.length, 2)
+      dns.zone[name] = { TXT: texts }
       const done = followInit(directory, output)
       assert.deepEqual(
         done.map((text) => text.replace(/ (?:before|in) .*/, '')),
         [
           'config/plugins: add the line hisho/decrypt',
+          'config/plugins: add the line hisho/verify',
+          'config/plugins: add the line hisho/sign',
           'config/plugins: add the line hisho/encrypt',
           'config/connection.ini: set data_line_length=1000000',
         ],
@@ -205,7 +208,7 @@ describe("two sites made by the README's lines", { skip: registryMissing }, () =
       assert.equal(code, 0, output)
       assert.deepEqual(readFileSync(join(directory, 'config', 'hisho.vault.age')), vault)
       assert.doesNotMatch(output, /^(?:written|changed) |Change in Haraka/m)
-      assert.equal(printedRecord(output).text, String(dns.zone[`_ibemailkey.${domain}`]?.TXT?.[0]))
+      assert.deepEqual(printedRecords(output).texts, dns.zone[`_ibemailkey.${domain}`]?.TXT)
     }
   })
 })

@@ -124,11 +124,19 @@ export function followInit(directory: string, output: string): string[] {
   return done
 }
 
-/** The TXT record that `hisho init` has printed as a line of a zone: its name, and its strings joined. */
-export function printedRecord(output: string): { readonly name: string; readonly text: string } {
-  const match = /^ *(\S+)\. \d+ IN TXT (".*")$/m.exec(output)
-  if (!match) throw new Error(`no zone line in:\n${output}`)
-  const strings = [...match[2]!.matchAll(/"((?:[^"\\]|\\.)*)"/g)]
-  const text = strings.map(([, string]) => string!.replaceAll(/\\(.)/g, '$1')).join('')
-  return { name: match[1]!, text }
+export interface PrintedRecords {
+  readonly name: string
+  readonly texts: readonly string[]
+}
+
+/** The TXT records that `hisho init` has printed as lines of a zone: their name, and the strings of each joined. */
+export function printedRecords(output: string): PrintedRecords {
+  const matches = [...output.matchAll(/^ *(\S+)\. \d+ IN TXT (".*")$/gm)]
+  const [first] = matches
+  if (!first) throw new Error(`no zone line in:\n${output}`)
+  const texts = matches.map(([, , quoted]) => {
+    const strings = [...quoted!.matchAll(/"((?:[^"\\]|\\.)*)"/g)]
+    return strings.map(([, string]) => string!.replaceAll(/\\(.)/g, '$1')).join('')
+  })
+  return { name: first[1]!, texts }
 }
