@@ -27,7 +27,14 @@ export function createApproval({ pins, publishedTexts, clock, log }: ApprovalOpt
   const deniedAtMs = new Map<string, number>()
   const flights = createSingleFlight<PinVerdict>()
 
-  const add = async (domain: string, parameters: AnyParameters): Promise<void> => {
+  let last: Promise<void> = Promise.resolve()
+
+  /** One after the other: each is read, changed and written as a whole. */
+  const add = (domain: string, parameters: AnyParameters): Promise<void> => {
+    last = last.then(() => append(domain, parameters))
+    return last
+  }
+  const append = async (domain: string, parameters: AnyParameters): Promise<void> => {
     const what = `${domain}: a=${parameters.scheme} n=${parameters.n}`
     try {
       const known = await pins.read()

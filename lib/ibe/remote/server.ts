@@ -55,6 +55,7 @@ export interface KgcServer {
 /** Rejects with what the system or OpenSSL says: the address is taken, the key is not the certificate's. */
 export async function startKgcServer(options: KgcServerOptions): Promise<KgcServer> {
   const limits = { ...LIMITS, ...options.limits }
+  let closing = false
   const server = createServer(
     {
       cert: options.certificate,
@@ -72,7 +73,7 @@ export async function startKgcServer(options: KgcServerOptions): Promise<KgcServ
       connectionsCheckingInterval: CHECK_MS,
       maxHeaderSize: HEAD_MAX_BYTES,
     },
-    (request, response) => void serve(request, response, options),
+    (request, response) => void serve(request, response, { ...options, isClosing: () => closing }),
   )
   server.maxConnections = limits.connections
   reportStrangers(server, options)
@@ -82,6 +83,7 @@ export async function startKgcServer(options: KgcServerOptions): Promise<KgcServ
   return {
     port: typeof address === 'object' && address ? address.port : 0,
     async close() {
+      closing = true
       server.close()
       server.closeIdleConnections()
       await once(server, 'close')
@@ -92,7 +94,7 @@ export async function startKgcServer(options: KgcServerOptions): Promise<KgcServ
 async function serve(
   request: IncomingMessage,
   response: ServerResponse,
-  { handler, gateways, clock }: KgcServerOptions,
+  { handler, gateways, clock, isClosing }: KgcServerOptions & { readonly isClosing: () => boolean },
 ): Promise<void> {
   response.on('error', () => {}) // the gateway went away
   const certificate = peerOf(request)
@@ -105,7 +107,7 @@ async function serve(
   const asker = askerOf(certificate, gateways)
   const answer = await handler(asker, { method, target: url, body: body.text })
   // What is left of a body that was too large would be taken for the next request.
-  if (body.text === undefined) response.setHeader('Connection', 'close')
+  if (body.text === undefined || isClosing()) response.setHeader('Connection', 'close')
   send(response, answer)
 }
 

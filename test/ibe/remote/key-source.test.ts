@@ -555,6 +555,16 @@ describe('keys from a KGC', { skip: peer('openssl', 'openssl') }, () => {
       assert.ok(await open(url).identityKey(NEXT))
     })
 
+    it('are pinned all, when several come at once', async () => {
+      const { url } = await honest([own, next, signing])
+      const cc = formatParameters({ version: '2.0', ...signing, scheme: 'cc' })
+      published = async () => [record(next), cc]
+      const source = open(url)
+      await Promise.all([source.identityKey(NEXT), source.identityKey({ ...BOB, scheme: 'cc' })])
+      const list = parsePins(readFileSync(pinFile(), 'utf8'), 'pins').get('b.example')
+      assert.equal(list?.length, 3)
+    })
+
     it('of the paper’s scheme are taken when the domain publishes it', async () => {
       published = async () => [formatLegacy(engines.bb2.parametersOf(1, legacy.publicKey))]
       const source = open((await honest()).url)

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { EventEmitter, once } from 'node:events'
 import { readFileSync, renameSync, statSync } from 'node:fs'
-import { request, type RequestOptions } from 'node:https'
+import { Agent, request, type RequestOptions } from 'node:https'
 import { tmpdir } from 'node:os'
 import { connect, type ConnectionOptions } from 'node:tls'
 import { after, before, describe, it } from 'node:test'
@@ -327,7 +327,7 @@ describe('a KGC', { skip: peer('openssl', 'openssl') }, () => {
     assert.match(await hold(kgc, 'EHLO mx.b.example\r\n\r\n'), /^HTTP\/1\.1 400 /)
   })
 
-  it('finishes what runs before it ends', async () => {
+  it('finishes what runs before it ends, and no more', { timeout: 20_000 }, async () => {
     const centre = centreOf(engines, clock, generations)
     const running = new EventEmitter()
     const slow = await start({
@@ -341,11 +341,14 @@ describe('a KGC', { skip: peer('openssl', 'openssl') }, () => {
       },
     })
     const asked = once(running, 'asked')
-    const reply = keyFor(BOB, { to: slow })
+    const agent = new Agent({ keepAlive: true })
+    const options = { method: 'POST', path: '/v1/identity-key', agent }
+    const reply = ask(options, { body: JSON.stringify(BOB), to: slow })
     await asked
     const closed = slow.close()
     running.emit('go on')
     assert.equal((await reply).status, 200)
-    await closed
+    await closed // and not when the connection that is kept alive ends by itself
+    agent.destroy()
   })
 })
