@@ -56,7 +56,7 @@ export const IDENTITY_KEY_LIMITS: KekCacheLimits = {
 /** Identity keys held in memory only, by what they are for. */
 export type IdentityKeyCache = KekCache<undefined>
 
-export function createIdentityKeyCache(
+function createIdentityKeyCache(
   clock: Clock,
   limits: KekCacheLimits = IDENTITY_KEY_LIMITS,
 ): IdentityKeyCache {
