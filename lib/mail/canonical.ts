@@ -141,11 +141,20 @@ export class RelaxedBody {
 /** What begins behind text and ends with text. Most bodies have nothing odd, and stay as they are. */
 function relaxedText(bytes: Buffer): Buffer {
   if (!ODDITIES.some((odd) => bytes.includes(odd))) return bytes
-  const text = bytes
-    .toString('latin1')
-    .replaceAll(/[ \t]+/g, ' ')
-    .replaceAll(' \r\n', '\r\n')
-  return Buffer.from(text, 'latin1')
+  const out = Buffer.allocUnsafe(bytes.length)
+  let length = 0
+  let space = false
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at]!
+    if (byte === SPACE || byte === TAB) {
+      space = true
+      continue
+    }
+    if (space && (byte !== CR || bytes[at + 1] !== LF)) out[length++] = SPACE
+    space = false
+    out[length++] = byte
+  }
+  return out.subarray(0, length)
 }
 
 function isText(byte: number): boolean {
