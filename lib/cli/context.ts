@@ -8,6 +8,7 @@ import type { SharedSettings } from '../services/settings.ts'
 import { PASSPHRASE_VARIABLE, readPassphrase } from '../vault/passphrase.ts'
 import { openHarakaDirectory, packageRoot, type HarakaDirectory } from './haraka-directory.ts'
 import { askSecret, isInteractive } from './prompt.ts'
+import { prepareStore } from './store-directory.ts'
 import type { Terminal } from './terminal.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -67,16 +68,17 @@ export function createContext(options: ContextOptions): Context {
     log,
     haraka,
     settings,
-    services: (table) =>
-      (services ??= createServices({
-        settings:
-          table === 'with-table'
-            ? settings()
-            : { ...settings(), tableFile: join(packageRoot, 'config', 'hisho.yaml') },
+    services: (table) => {
+      if (services) return services
+      prepareStore(settings(), haraka())
+      const tableFile = join(packageRoot, 'config', 'hisho.yaml')
+      return (services = createServices({
+        settings: table === 'with-table' ? settings() : { ...settings(), tableFile },
         environment,
         clock,
         log,
-      })),
+      }))
+    },
     passphrase: async () => (passphrase ??= await findPassphrase()),
     close: async () => {
       passphrase?.wipe()

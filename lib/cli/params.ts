@@ -9,8 +9,9 @@ import {
   type Difference,
   type PublishedRecord,
 } from './published.ts'
-import { ownRecords } from '../services/own-records.ts'
+import { fingerprintOf, ownRecords } from '../services/own-records.ts'
 import { entriesOf } from '../vault/contents.ts'
+import { trustSentence, trustStateOf } from './trust-state.ts'
 import { openVault } from './vault-session.ts'
 import { zoneLine } from './zone-record.ts'
 
@@ -25,15 +26,19 @@ export async function showParameters(
   const wanted = hasVaultOf(context, domain)
     ? await ownRecords(services.ibe, (await openVault(context)).contents, domain)
     : undefined
+  const local = services.table.current().isLocal(domain)
+  const trust = local ? undefined : await trustStateOf(services, domain, records)
   if (json) {
     return terminal.json({
       domain,
       records: records.map(describe),
       ...(wanted && { vault: wanted.map(({ text }) => text) }),
+      ...(trust && { trust }),
     })
   }
   if (records.length === 0) terminal.line(`${domain} publishes no parameters`)
   for (const record of records) terminal.line(lineOf(record))
+  if (trust) terminal.line(`\n${trustSentence(domain, trust)}`)
   if (!wanted) return
   terminal.line(wanted.length === 0 ? '\nThe vault has no master key of it.' : '\nThe vault says:')
   for (const { text } of wanted) terminal.line(`  ${zoneLine(domain, text)}`)
@@ -52,7 +57,7 @@ function lineOf(record: PublishedRecord): string {
   const { scheme, n } = parameters
   const more =
     parameters.version === '2.0' ? `, period ${parameters.period}${expiry(parameters)}` : ''
-  return `ver ${parameters.version}    ${scheme} n=${n}${more}\n  ${text}`
+  return `ver ${parameters.version}    ${scheme} n=${n}${more}\n  fingerprint ${fingerprintOf(parameters)}\n  ${text}`
 }
 
 function expiry(parameters: AnyParameters): string {
@@ -65,9 +70,10 @@ function describe(record: PublishedRecord): object {
   if (record.kind !== 'parameters') return record
   const { kind, text, parameters } = record
   const { version, scheme, n } = parameters
-  if (parameters.version === '1.0') return { kind, text, version, scheme, n }
+  const common = { kind, text, version, scheme, n, fingerprint: fingerprintOf(parameters) }
+  if (parameters.version === '1.0') return common
   const { period, notAfterSeconds } = parameters
-  return { kind, text, version, scheme, n, period, notAfterSeconds: notAfterSeconds ?? null }
+  return { ...common, period, notAfterSeconds: notAfterSeconds ?? null }
 }
 
 /** Exit 0: senders can encrypt to it, and it opens what they send. PermErrors and TempErrors say the rest. */
@@ -85,14 +91,25 @@ export async function checkParameters(
     ? await differencesOf(context, records, domain)
     : []
   const mismatch = differences.some(({ severity }) => severity === 'fail')
+  const trust = local ? undefined : await trustStateOf(services, domain, records)
   if (json) {
     const n = verdict.status === 'good' ? verdict.parameters.n : null
     const reasons = verdict.status === 'broken' ? verdict.reasons : []
-    terminal.json({ domain, status: verdict.status, n, reasons, local, differences })
+    terminal.json({
+      domain,
+      status: verdict.status,
+      n,
+      reasons,
+      local,
+      differences,
+      ...(trust && { trust }),
+    })
   } else {
     terminal.line(sentence(domain, verdict))
     for (const { severity, text } of differences) terminal.line(`${severity}: ${text}`)
+    if (trust) terminal.line(trustSentence(domain, trust))
   }
+  if (trust?.status === 'changed' || trust?.status === 'vanished') return EXIT.tempFail
   if (verdict.status === 'none') return EXIT.unavailable
   if (verdict.status === 'broken') return EXIT.dataError
   return mismatch ? EXIT.config : EXIT.ok

@@ -5,6 +5,7 @@ import { PermError } from '../errors.ts'
 import type { TrustSource } from '../mail/scheme.ts'
 import type { EncryptMode, OnLookupFailure, SignatureAction } from '../protection/domain-table.ts'
 import type { Period } from '../vault/contents.ts'
+import { acceptParameters } from './accept.ts'
 import type { Context } from './context.ts'
 import { decrypt } from './decrypt.ts'
 import { checkDomains, listDomains, removeDomain, setDomain } from './domains.ts'
@@ -109,7 +110,7 @@ function addInit(program: Command, run: Run): void {
 }
 
 function addParams(program: Command, run: Run): void {
-  const params = program.command('params').description('public parameters in DNS')
+  const params = program.command('params').description('public parameters of domains')
   params
     .command('show')
     .description('what a domain publishes now')
@@ -121,12 +122,20 @@ function addParams(program: Command, run: Run): void {
   params
     .command('check')
     .description(
-      'exit 0 if senders can use it (69 none, 65 broken, 75 DNS failed, 78 not as in the vault)',
+      'exit 0 if senders can use it (69 none, 65 broken, 75 DNS failed or changed, 78 not as in the vault)',
     )
     .argument('<domain>', 'any domain', asDomain)
     .option('--json', 'for scripts')
     .action(async (domain: string, { json = false }: Json) => {
       await run((context) => checkParameters(context, domain, { json }))
+    })
+  params
+    .command('accept')
+    .description('what a domain publishes now is its own, whatever was remembered')
+    .argument('<domain>', 'any domain', asDomain)
+    .option('--yes', 'do not ask')
+    .action(async (domain: string, { yes = false }: { yes?: boolean }) => {
+      await run((context) => acceptParameters(context, domain, { yes }))
     })
 }
 

@@ -25,7 +25,14 @@ export async function fetchPublished(
   domain: string,
 ): Promise<PublishedRecords> {
   const { texts, ttlSeconds } = await directory.publishedRecords(domain)
-  return { records: await Promise.all(texts.map((text) => readRecord(text, ibe))), ttlSeconds }
+  return { records: await readRecords(texts, { ibe }), ttlSeconds }
+}
+
+export function readRecords(
+  texts: readonly string[],
+  { ibe }: Pick<Services, 'ibe'>,
+): Promise<PublishedRecord[]> {
+  return Promise.all(texts.map((text) => readRecord(text, ibe)))
 }
 
 async function readRecord(

@@ -88,6 +88,7 @@ describe('hisho doctor', () => {
         'table',
         'vault file',
         'vault',
+        'store',
         'clock',
         'dns',
         'record of a.example',
@@ -102,7 +103,7 @@ describe('hisho doctor', () => {
     assert.equal(code, 1)
     assert.match(text, /^fail {2}plugins +not in config\/plugins: hisho\/decrypt$/m)
     assert.match(text, /^ +-> hisho init says where$/m)
-    assert.match(text, /^21 ok, 0 to look at, 1 to mend$/m)
+    assert.match(text, /^22 ok, 0 to look at, 1 to mend$/m)
     assert.ok(!text.includes('\u001B'))
   })
 
@@ -227,6 +228,7 @@ describe('hisho doctor', () => {
       chownSync(vault, 12_345, 0)
       assert.deepEqual(bad(await examine(site)), { 'vault file': 'warn' })
       site.write('config/smtp.ini', '[main]\nuser=12345\n')
+      rmSync(site.file('config/hisho.store'), { recursive: true, force: true })
       assert.deepEqual(bad(await examine(site)), {})
       chownSync(vault, 0, 0)
     },

@@ -11,6 +11,7 @@ import { checkPackage, checkVersion, findHaraka } from './haraka-package.ts'
 import { checkConnection, checkHttp, checkPlugins, checkTimeouts } from './haraka-settings.ts'
 import { checkKgc } from './kgc.ts'
 import { checkDns, checkPublished, checkRedis, checkRequired } from './network.ts'
+import { checkStore } from './store.ts'
 
 export interface DoctorOptions {
   readonly json: boolean
@@ -69,6 +70,7 @@ async function examine(context: Context, harakaPackage: string | undefined): Pro
     ...checkTimeouts(haraka, settings),
     finding,
     ...vault.findings,
+    checkStore(settings, haraka),
     checkClock(context, files, vault.contents),
     dns,
     ...published.flat(),

@@ -1,6 +1,7 @@
 // What lies beyond this machine: DNS, what we and others publish there, Redis.
 import { createRedisCache } from '../../cache/redis.ts'
 import { formatServer } from '../../dns/servers.ts'
+import { HishoError } from '../../errors.ts'
 import { decide } from '../../protection/outgoing.ts'
 import type { DomainTable } from '../../protection/domain-table.ts'
 import type { SharedSettings } from '../../services/settings.ts'
@@ -105,7 +106,11 @@ export async function checkRequired(context: Context, table: DomainTable): Promi
         const options = { table, schemes, normalizeAddress, log: context.log }
         return ok(check, (await decide(pattern, undefined, options)).reason)
       } catch (error) {
-        return fail(check, reasonOf(error), `no mail can go there; hisho params check ${pattern}`)
+        const changed = error instanceof HishoError && error.code === 'ibe/untrusted'
+        const advice = changed
+          ? `ask its operators for their fingerprints; hisho params accept ${pattern}`
+          : `hisho params check ${pattern}`
+        return fail(check, reasonOf(error), `no mail can go there; ${advice}`)
       }
     }),
   )

@@ -8,13 +8,15 @@ export function ownerOf(file: string): number {
 
 export function wantedOwner(haraka: HarakaDirectory): {
   readonly uid: number
+  readonly gid: number
   readonly why: string
 } {
   const user = haraka.ownIni('smtp.ini')['main']?.['user']
   const uid = typeof user === 'string' || typeof user === 'number' ? uidOf(String(user)) : undefined
+  const config = statSync(haraka.config)
   return uid === undefined
-    ? { uid: ownerOf(haraka.config), why: 'has its directory from user' }
-    : { uid, why: 'runs as user' }
+    ? { uid: config.uid, gid: config.gid, why: 'has its directory from user' }
+    : { uid, gid: config.gid, why: 'runs as user' }
 }
 
 /** By number or by name. Users that are not in /etc/passwd (LDAP and the like) are not found. */
