@@ -11,6 +11,7 @@ import { isIP } from 'node:net'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { TempError } from '../errors.ts'
 import { lookUpIn } from '../http/known-addresses.ts'
+import { checkHostName } from '../http/server-identity.ts'
 import { withDeadline } from './deadline.ts'
 
 const MESSAGE_TYPE = 'application/dns-message' // RFC 8484 section 6
@@ -100,6 +101,7 @@ async function connectSecurely(
     ...(isName && { servername: host }),
     ALPNProtocols: ['h2'],
     minVersion: 'TLSv1.2', // RFC 9113 section 9.2
+    checkServerIdentity: checkHostName,
     ...(ca !== undefined && { ca }),
   })
   const connected = new Promise<TLSSocket>((resolve, reject) => {

@@ -4,6 +4,7 @@ import type { IncomingMessage } from 'node:http'
 import { request } from 'node:https'
 import { HishoError } from '../errors.ts'
 import { lookUpIn } from './known-addresses.ts'
+import { checkHostName } from './server-identity.ts'
 
 export interface TextClientOptions {
   /** Addresses of a host, none if there is no such host. Throws HishoErrors where nobody can say. */
@@ -63,6 +64,7 @@ async function get(
     path,
     lookup: lookUpIn(addresses),
     minVersion: 'TLSv1.2', // RFC 8996
+    checkServerIdentity: checkHostName,
     agent: false, // a connection of its own, closed after the answer
     headers: { accept: 'text/plain', 'accept-encoding': 'identity' },
     signal,
