@@ -444,3 +444,10 @@ function tryDecode(bytes: Uint8Array): DecodedPacket | undefined {
     return undefined
   }
 }
+
+/** A port that was free a moment ago, for UDP and for TCP. */
+export async function freeDnsPort(): Promise<number> {
+  const server = await startDnsServer()
+  await server.close()
+  return server.port
+}
