@@ -10,14 +10,17 @@ import { createTextClient } from '../http/fetch-text.ts'
 import type { SourcesOptions } from '../ibe/directory/sources.ts'
 import type { SharedSettings } from './settings.ts'
 
+/** Cache and memory, each read and written. */
+const REDIS_COMMANDS = 4
+
 export interface ParameterSources extends Pick<SourcesOptions, 'resolver' | 'doh' | 'wellKnown'> {
-  /** The longest that asking all of them may take. */
+  /** The longest that asking all of them, and remembering it, may take. */
   readonly lookupMs: number
   close(): void
 }
 
 export function createParameterSources(
-  { dns, doh, wellKnown }: SharedSettings,
+  { dns, doh, wellKnown, redis }: SharedSettings,
   resolver: Resolver,
 ): ParameterSources {
   const addressesOf = (host: string, signal?: AbortSignal) =>
@@ -42,7 +45,8 @@ export function createParameterSources(
     lookupMs:
       timeoutMs * tries * dns.servers.length +
       (doh ? timeoutMs * tries : 0) +
-      (wellKnown?.timeoutMs ?? 0),
+      (wellKnown?.timeoutMs ?? 0) +
+      REDIS_COMMANDS * (redis?.timeoutMs ?? 0),
     close: () => overHttps?.close(),
   }
 }

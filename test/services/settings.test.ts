@@ -45,7 +45,21 @@ describe('the settings that all plugins share', () => {
     assert.equal(settings.dns.tries, 2)
     assert.ok(settings.dns.servers.length > 0)
     assert.equal(settings.redis, undefined)
+    assert.equal(settings.storeDirectory, '/etc/haraka/config/hisho.store')
+    assert.equal(settings.doh, undefined)
+    assert.deepEqual(settings.wellKnown, { port: 443, timeoutMs: 3000 })
   })
+
+  it('name a resolver over HTTPS', () => {
+    const { doh } = shared({
+      dns: { doh_url: 'https://dns.example/q', doh_address: '2001:db8::1', doh_trusted: true },
+    })
+    const url = new URL('https://dns.example/q')
+    assert.deepEqual(doh, { url, address: '2001:db8::1', trusted: true })
+  })
+
+  it('switch the well-known file off', () =>
+    assert.equal(shared({ well_known: { enabled: false } }).wellKnown, undefined))
 
   it('an absolute path stays, a relative one is below the configuration', () => {
     const settings = shared({
@@ -78,6 +92,17 @@ describe('the settings that all plugins share', () => {
     ['dns', 'tries', [0, 'x']],
     ['dns', 'servers', ['not an address', '192.0.2.1:0', '192.0.2.1:99999']],
     ['dns', 'trusted', ['x']],
+    [
+      'dns',
+      'doh_url',
+      ['dns.example', 'http://dns.example/', 'https://u:p@dns.example/', 'https://d/#x'],
+    ],
+    ['dns', 'doh_trusted', ['perhaps']],
+    ['well_known', 'enabled', ['perhaps']],
+    ['well_known', 'port', [0, 65_536, 'x']],
+    ['well_known', 'timeout_ms', [0, 'x']],
+    ['well_known', 'ca_file', ['/nowhere/ca.pem']],
+    ['main', 'store', ['']],
     ['parameters', 'ttl_floor', ['x', -1]],
     ['parameters', 'ttl_ceiling', [0, 'x']],
   ]
@@ -87,6 +112,12 @@ describe('the settings that all plugins share', () => {
         refused(() => shared({ [section]: { [key]: value } }), section, key))
     }
   }
+
+  it('an address or authorities of a resolver over HTTPS that are none are refused', () => {
+    const doh_url = 'https://dns.example/'
+    refused(() => shared({ dns: { doh_url, doh_address: 'x' } }), 'dns', 'doh_address')
+    refused(() => shared({ dns: { doh_url, doh_ca_file: '/nowhere' } }), 'dns', 'doh_ca_file')
+  })
 
   it('a floor above the ceiling is refused', () =>
     refused(
