@@ -35,6 +35,8 @@ export interface Bls12381 {
   /** A point of the subgroup other than infinity, in the one form that `format` gives; anything else is undefined. */
   parseG1(bytes: Uint8Array): PointG1 | undefined
   parseG2(bytes: Uint8Array): PointG2 | undefined
+  /** As `parseG1`, for bytes that one of us has made or checked: the subgroup, which costs most, is not looked at. */
+  parseKnownG1(bytes: Uint8Array): PointG1 | undefined
   formatG1(point: PointG1): Uint8Array
   formatG2(point: PointG2): Uint8Array
   /** RFC 9380 map_to_curve and clear_cofactor, for a big-endian number of at most 64 bytes, reduced modulo p. */
@@ -100,6 +102,14 @@ const scalars = {
 const points = {
   parseG1: (bytes: Uint8Array): PointG1 | undefined => parsePoint(new mcl.G1(), bytes, G1_BYTES),
   parseG2: (bytes: Uint8Array): PointG2 | undefined => parsePoint(new mcl.G2(), bytes, G2_BYTES),
+  parseKnownG1(bytes: Uint8Array): PointG1 | undefined {
+    mcl.verifyOrderG1(false)
+    try {
+      return parsePoint(new mcl.G1(), bytes, G1_BYTES)
+    } finally {
+      mcl.verifyOrderG1(true)
+    }
+  },
   formatG1: (point: PointG1): Uint8Array => point.serialize(),
   formatG2: (point: PointG2): Uint8Array => point.serialize(),
   mapToG1(number: Uint8Array): PointG1 {

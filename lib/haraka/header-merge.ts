@@ -14,6 +14,9 @@ function asHarakaKeepsIt(field: Field): string {
 
 /** Whether Haraka delivers this field as it came: it is UTF-8, has no dot at the start of a line, and no bare CR. */
 export function isKeptExactly(field: Field): boolean {
+  // Nearly all: ASCII, without a bare CR and without a dot at the start of a line.
+  const ascii = Buffer.from(field.raw.buffer, field.raw.byteOffset, field.raw.length)
+  if (/^(?:(?!\.)[\t -~]+\r\n)+$/.test(ascii.toString('latin1'))) return field.name !== ''
   const text = asHarakaKeepsIt(field)
   const back = Buffer.from(text.replaceAll('\n', '\r\n'))
   return field.name !== '' && !/^\./m.test(text) && back.equals(field.raw)

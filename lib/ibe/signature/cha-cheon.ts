@@ -26,6 +26,8 @@ export function hashSigner(curve: Bls12381, identity: string): PointG1 {
 export interface Signing {
   /** D = s*Q. */
   readonly identityKey: PointG1
+  /** D as it is written. */
+  readonly keyBytes: Uint8Array
   /** Q. */
   readonly signer: PointG1
   readonly digest: Uint8Array
@@ -49,11 +51,9 @@ export function sign(curve: Bls12381, signing: Signing): Uint8Array {
  * r = hash_to_field(seed || D || m). With D and m in it, a seed that is drawn twice or known gives nothing away: whoever
  * has two signatures with one r, or knows r, has the identity key.
  */
-function drawNonce(curve: Bls12381, { identityKey, digest, seed }: Signing): Scalar {
-  const key = curve.formatG1(identityKey)
-  const mixed = concat(seed ?? randomBytes(SEED_BYTES), key, digest)
+function drawNonce(curve: Bls12381, { keyBytes, digest, seed }: Signing): Scalar {
+  const mixed = concat(seed ?? randomBytes(SEED_BYTES), keyBytes, digest)
   const r = hashToScalar(curve, mixed, NONCE_DST)
-  key.fill(0)
   mixed.fill(0)
   return r
 }

@@ -42,10 +42,15 @@ export function createSignatureJobs(curve: Bls12381, prepared: PreparedCache): S
   return {
     sign({ identityKey, identity, digest }) {
       try {
-        const key = curve.parseG1(identityKey)
+        const key = curve.parseKnownG1(identityKey)
         if (key === undefined)
           throw new PermError('vault/malformed', 'identity key: not a point of the subgroup')
-        const signature = sign(curve, { identityKey: key, signer: signers(identity), digest })
+        const signature = sign(curve, {
+          identityKey: key,
+          keyBytes: identityKey,
+          signer: signers(identity),
+          digest,
+        })
         key.clear()
         return signature
       } finally {

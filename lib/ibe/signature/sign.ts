@@ -5,7 +5,6 @@ import { relaxedBodyHash } from '../../mail/canonical.ts'
 import type { Field } from '../../mail/header.ts'
 import type { Message } from '../../mail/message.ts'
 import type { SigningGeneration } from '../../mail/signature.ts'
-import { formatIdentity } from '../identity.ts'
 import type { KeySource } from '../key-source.ts'
 import { periodAt } from '../period.ts'
 import type { SignatureEngine } from './engine.ts'
@@ -31,7 +30,7 @@ export async function signMessage(
 ): Promise<Field> {
   const timeSeconds = nowSeconds(clock)
   const period = periodAt(generation.period, timeSeconds * 1000)
-  const identity = formatIdentity(address, period)
+  const identity = period === undefined ? address : `${address}#${period}` // normalised already
   const domain = address.slice(address.lastIndexOf('@') + 1)
   const signedFields = namesToSign(message.fields)
   if (signedFields.length > NAMES_MAX)

@@ -59,7 +59,13 @@ describe('Cha-Cheon signatures', () => {
   const seedSign = (key: Uint8Array, identity: string, digest: Uint8Array, seed: Uint8Array) => {
     const identityKey = curve.parseG1(key)
     assert.ok(identityKey)
-    return sign(curve, { identityKey, signer: hashSigner(curve, identity), digest, seed })
+    return sign(curve, {
+      identityKey,
+      keyBytes: curve.formatG1(identityKey),
+      signer: hashSigner(curve, identity),
+      digest,
+      seed,
+    })
   }
   const signWith = (masterKey: Uint8Array, identity: string): One => {
     const digest = randomBytes(32)
