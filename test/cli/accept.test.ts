@@ -9,6 +9,8 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { join } from 'node:path'
 import { afterEach, before, beforeEach, describe, it } from 'node:test'
 import { createIbe, createIbePool } from '../../lib/ibe/ibe.ts'
@@ -16,6 +18,7 @@ import { systemClock } from '../../lib/clock.ts'
 import { fingerprintOf, ownRecords, parametersOf } from '../../lib/services/own-records.ts'
 import { withMasterKey, type VaultContents } from '../../lib/vault/contents.ts'
 import { makeSite } from '../support/site.ts'
+import { peer } from '../support/peers.ts'
 import { redisMissing, startRedis } from '../support/redis-server.ts'
 import { openSite, type Site } from './site.ts'
 
@@ -158,6 +161,34 @@ describe('hisho params accept', () => {
     publishes(first)
     assert.equal(await trust(), 'vanished', 'what was remembered before counts no more')
   })
+
+  it(
+    'asks at a terminal, and takes yes alone for yes',
+    { skip: peer('script', 'bsdutils') },
+    async () => {
+      const main = join(__dirname, '..', '..', 'lib', 'cli', 'main.js')
+      const command = `${process.execPath} ${main} --haraka ${site.path} params accept b.example`
+      const answer = async (text: string): Promise<number> => {
+        const { PATH } = process.env
+        const child = spawn('script', ['-qec', command, '/dev/null'], { env: { PATH } })
+        let screen = ''
+        child.stdout.on('data', (piece) => {
+          if (screen.includes('[y/N]')) return
+          screen += String(piece)
+          if (screen.includes('[y/N]')) child.stdin.write(`${text}\r`)
+        })
+        const [code] = (await once(child, 'close')) as [number]
+        assert.match(screen, /Have the operators of b\.example told you these fingerprints/)
+        return code
+      }
+      await trust()
+      publishes(forged)
+      for (const no of ['', 'n', 'yo']) assert.equal(await answer(no), 64)
+      assert.equal(await trust(), 'changed')
+      assert.equal(await answer('y'), 0)
+      assert.equal(await trust(), 'remembered')
+    },
+  )
 
   it('accepting what is remembered already changes nothing', async () => {
     await trust()
