@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import type { DnsServer } from '../test/support/dns-server.ts'
 import { startHaraka, type Files, type Haraka } from '../test/support/haraka.ts'
 import { PASSWORD, siteEnvironment, siteFiles, USER, type SiteKeys } from '../test/support/site.ts'
-import { openSession } from '../test/support/smtp-client.ts'
+import { openSession, submit } from '../test/support/smtp-client.ts'
+import { startSink } from '../test/support/smtp-sink.ts'
 
 const CONNECTIONS = 20
 export const MAILS = 600
@@ -128,3 +129,41 @@ export async function resetGauge(haraka: Haraka): Promise<void> {
 
 export const pause = (milliseconds: number): Promise<void> =>
   new Promise((resolve) => setTimeout(resolve, milliseconds))
+
+/** One message for each recipient, as it comes over the wire from a gateway of a.example with these plugins. */
+export async function capture(
+  bench: Bench,
+  plugins: readonly string[],
+  recipients: readonly string[],
+  sizeBytes: number,
+): Promise<Buffer[]> {
+  const sink = await startSink()
+  const sender = await startHaraka({
+    environment: siteEnvironment(bench.keysA),
+    files: siteFiles({
+      domain: 'a.example',
+      keys: bench.keysA,
+      dnsPort: bench.dns.port,
+      mailbox: 1,
+      routes: { 'b.example': sink.port },
+      plugins,
+    }),
+  })
+  try {
+    for (const to of recipients) {
+      await submit({
+        port: sender.port,
+        from: 'alice@a.example',
+        to: [to],
+        message: message(to, sizeBytes),
+        user: USER,
+        password: PASSWORD,
+      })
+    }
+    const deliveries = await sink.waitFor(recipients.length, 120_000)
+    return recipients.map((to) => deliveries.find((delivery) => delivery.to.includes(to))!.message)
+  } finally {
+    await sender.stop()
+    await sink.close()
+  }
+}

@@ -5,6 +5,7 @@ import { makeSite, PASSWORD, siteEnvironment, siteFiles, USER } from '../test/su
 import { submit } from '../test/support/smtp-client.ts'
 import { startSink } from '../test/support/smtp-sink.ts'
 import {
+  capture,
   COLD_MAILS,
   gauge,
   MAILS,
@@ -19,6 +20,8 @@ import {
 } from './gateway.ts'
 import { benchSign, benchVerify } from './signed-mail.ts'
 import { sideBySide, type Row } from './report.ts'
+
+const ENCRYPT = ['auth/flat_file', 'hisho/encrypt', 'queue/smtp_forward']
 
 export async function benchHaraka(): Promise<Row[]> {
   const [keysA, keysB] = await Promise.all([makeSite('a.example'), makeSite('b.example')])
@@ -131,49 +134,12 @@ async function benchDelivery(bench: Bench): Promise<Row[]> {
   }
 }
 
-/** Ciphertexts as they come over the wire, made by a gateway of a.example. */
-async function sealedMessages(
-  bench: Bench,
-  recipients: readonly string[],
-  sizeBytes: number,
-): Promise<Buffer[]> {
-  const sink = await startSink()
-  const sender = await startHaraka({
-    environment: siteEnvironment(bench.keysA),
-    files: siteFiles({
-      domain: 'a.example',
-      keys: bench.keysA,
-      dnsPort: bench.dns.port,
-      mailbox: 1,
-      routes: { 'b.example': sink.port },
-      plugins: ['auth/flat_file', 'hisho/encrypt', 'queue/smtp_forward'],
-    }),
-  })
-  try {
-    for (const to of recipients) {
-      await submit({
-        port: sender.port,
-        from: 'alice@a.example',
-        to: [to],
-        message: message(to, sizeBytes),
-        user: USER,
-        password: PASSWORD,
-      })
-    }
-    const deliveries = await sink.waitFor(recipients.length, 120_000)
-    return recipients.map((to) => deliveries.find((delivery) => delivery.to.includes(to))!.message)
-  } finally {
-    await sender.stop()
-    await sink.close()
-  }
-}
-
 async function benchDecrypt(bench: Bench): Promise<Row[]> {
   const chain = ['rcpt_to.in_host_list', 'gauge']
   const ours = await start(bench, 'b', [...chain, 'hisho/decrypt', 'queue/discard'])
   const bare = await start(bench, 'b', [...chain, 'rewrite', 'queue/discard'])
   try {
-    const [bytes] = await sealedMessages(bench, ['bob@b.example'], 10_240)
+    const [bytes] = await capture(bench, ENCRYPT, ['bob@b.example'], 10_240)
     const same = () => ({ to: 'bob@b.example', bytes: bytes! })
     const opening = await sideBySide(
       ROUNDS,
@@ -182,7 +148,7 @@ async function benchDecrypt(bench: Bench): Promise<Row[]> {
       WARM_UPS,
     )
     const names = Array.from({ length: 100 }, (_, at) => `cold${at}@b.example`)
-    const cold = await sealedMessages(bench, names, 10_240)
+    const cold = await capture(bench, ENCRYPT, names, 10_240)
     await resetGauge(ours)
     const rateOfCold = await rate(
       ours,
@@ -227,7 +193,7 @@ async function benchLargeMessage(bench: Bench): Promise<Row[]> {
     'queue/discard',
   ])
   try {
-    const [sealed] = await sealedMessages(bench, ['bob@b.example'], sizeBytes)
+    const [sealed] = await capture(bench, ENCRYPT, ['bob@b.example'], sizeBytes)
     const small = message('bob@b.example', 10_240)
     await rate(encrypt, 100, () => ({ to: 'bob@b.example', bytes: small }), true)
     await resetGauge(encrypt)

@@ -1,9 +1,6 @@
 // Gateways that sign and verify, against the same ones that do not.
-import { startHaraka } from '../test/support/haraka.ts'
-import { PASSWORD, siteEnvironment, siteFiles, USER } from '../test/support/site.ts'
-import { submit } from '../test/support/smtp-client.ts'
-import { startSink } from '../test/support/smtp-sink.ts'
 import {
+  capture,
   gauge,
   MAILS,
   message,
@@ -58,8 +55,9 @@ export async function benchVerify(bench: Bench): Promise<Row[]> {
   const ours = await start(bench, 'b', [...chain, 'hisho/verify', 'queue/discard'])
   const bare = await start(bench, 'b', [...chain, 'queue/discard'])
   try {
-    const bytes = await signedMessage(bench)
-    const same = () => ({ to: 'bob@b.example', bytes })
+    const signing = ['auth/flat_file', 'hisho/sign', 'queue/smtp_forward']
+    const [bytes] = await capture(bench, signing, ['bob@b.example'], 10_240)
+    const same = () => ({ to: 'bob@b.example', bytes: bytes! })
     await rate(ours, MAILS, same, false)
     await rate(bare, MAILS, same, false)
     await Promise.all([resetGauge(ours), resetGauge(bare)])
@@ -87,36 +85,5 @@ export async function benchVerify(bench: Bench): Promise<Row[]> {
     ]
   } finally {
     await Promise.all([ours.stop(), bare.stop()])
-  }
-}
-
-/** As it comes over the wire from a gateway of a.example. */
-async function signedMessage(bench: Bench): Promise<Buffer> {
-  const sink = await startSink()
-  const sender = await startHaraka({
-    environment: siteEnvironment(bench.keysA),
-    files: siteFiles({
-      domain: 'a.example',
-      keys: bench.keysA,
-      dnsPort: bench.dns.port,
-      mailbox: 1,
-      routes: { 'b.example': sink.port },
-      plugins: ['auth/flat_file', 'hisho/sign', 'queue/smtp_forward'],
-    }),
-  })
-  try {
-    await submit({
-      port: sender.port,
-      from: 'alice@a.example',
-      to: ['bob@b.example'],
-      message: message('bob@b.example', 10_240),
-      user: USER,
-      password: PASSWORD,
-    })
-    const [delivery] = await sink.waitFor(1, 60_000)
-    return delivery!.message
-  } finally {
-    await sender.stop()
-    await sink.close()
   }
 }

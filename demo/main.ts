@@ -2,7 +2,14 @@
 // we listen in between. No root, no Redis, no network.
 import { startDnsServer } from '../test/support/dns-server.ts'
 import { freePort, startHaraka } from '../test/support/haraka.ts'
-import { makeSite, PASSWORD, siteEnvironment, siteFiles, USER } from '../test/support/site.ts'
+import {
+  ALL_PLUGINS,
+  makeSite,
+  PASSWORD,
+  siteEnvironment,
+  siteFiles,
+  USER,
+} from '../test/support/site.ts'
 import { submit } from '../test/support/smtp-client.ts'
 import { startSink } from '../test/support/smtp-sink.ts'
 import { startWiretap } from './wiretap.ts'
@@ -38,16 +45,6 @@ function shorten(lines: readonly string[]): string[] {
   flush()
   return out
 }
-
-const PLUGINS = [
-  'auth/flat_file',
-  'rcpt_to.in_host_list',
-  'hisho/decrypt',
-  'hisho/verify',
-  'hisho/sign',
-  'hisho/encrypt',
-  'queue/smtp_forward',
-]
 
 const MESSAGE = [
   'From: Alice <alice@a.example>',
@@ -88,7 +85,7 @@ async function main(): Promise<void> {
         mailbox: inboxA.port,
         routes: { 'b.example': wire.port },
         table: "  c.example: { encrypt: required }\n  '*': { encrypt: opportunistic }",
-        plugins: PLUGINS,
+        plugins: ALL_PLUGINS,
       }),
     }),
     startHaraka({
@@ -101,7 +98,7 @@ async function main(): Promise<void> {
         mailbox: inboxB.port,
         routes: {},
         table: '  a.example: { missing_signature: mark }',
-        plugins: PLUGINS,
+        plugins: ALL_PLUGINS,
       }),
     }),
   ])

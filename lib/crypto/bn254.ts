@@ -3,6 +3,7 @@
 // an odd y. mcl has one curve a thread, and its operations block for up to milliseconds.
 import { randomBytes } from 'node:crypto'
 import * as mcl from 'mcl-wasm'
+import { parseValue, scalarOperations } from './mcl-values.ts'
 import { takeThreadFor } from './one-curve.ts'
 
 export type BnScalar = mcl.Fr
@@ -68,33 +69,26 @@ async function load(): Promise<Bn254> {
 }
 
 const scalars = {
+  ...scalarOperations,
   parseScalar(bytes: Uint8Array): BnScalar | undefined {
     const reversed = bytes.toReversed()
-    const scalar = parse(new mcl.Fr(), reversed, BN_FIELD_BYTES)
+    const scalar = parseValue(new mcl.Fr(), reversed, BN_FIELD_BYTES)
     reversed.fill(0)
     return scalar?.isZero() === false ? scalar : undefined
   },
   formatScalar: (scalar: BnScalar): Uint8Array => scalar.serialize().toReversed(),
-  randomScalar(): BnScalar {
-    const scalar = new mcl.Fr()
-    do scalar.setByCSPRNG()
-    while (scalar.isZero())
-    return scalar
-  },
   hashToScalar(message: Uint8Array): BnScalar {
     const scalar = new mcl.Fr()
     scalar.setHashOf(message)
     return scalar
   },
-  addScalars: (one: BnScalar, other: BnScalar): BnScalar => mcl.add(one, other),
-  multiplyScalars: (one: BnScalar, other: BnScalar): BnScalar => mcl.mul(one, other),
   invertScalar: (scalar: BnScalar): BnScalar | undefined =>
     scalar.isZero() ? undefined : mcl.inv(scalar),
 }
 
 const pointsOfG1 = {
   parseG1: (bytes: Uint8Array): BnPointG1 | undefined =>
-    pointOf(parse(new mcl.G1(), bytes, BN_G1_BYTES)),
+    pointOf(parseValue(new mcl.G1(), bytes, BN_G1_BYTES)),
   formatG1: (point: BnPointG1): Uint8Array => point.serialize(),
   parseAffineG1(coordinates: Uint8Array): BnPointG1 | undefined {
     if (coordinates.length !== 2 * BN_FIELD_BYTES) return undefined
@@ -125,7 +119,7 @@ const pointsOfG1 = {
 
 const pointsOfG2 = {
   parseG2: (bytes: Uint8Array): BnPointG2 | undefined =>
-    pointOf(parse(new mcl.G2(), bytes, BN_G2_BYTES)),
+    pointOf(parseValue(new mcl.G2(), bytes, BN_G2_BYTES)),
   formatG2: (point: BnPointG2): Uint8Array => point.serialize(),
   randomG2(): BnPointG2 {
     const point = new mcl.G2()
@@ -138,7 +132,7 @@ const pointsOfG2 = {
 
 const target = {
   parseGt(bytes: Uint8Array): BnElementGt | undefined {
-    const element = parse(new mcl.GT(), bytes, BN_GT_BYTES)
+    const element = parseValue(new mcl.GT(), bytes, BN_GT_BYTES)
     if (element === undefined || element.isZero() || element.isOne()) return undefined
     return hasGroupOrder(element) ? element : undefined
   },
@@ -159,21 +153,6 @@ function hasGroupOrder(element: BnElementGt): boolean {
     if (bit === '1') power = mcl.mul(power, element)
   }
   return power.isOne()
-}
-
-/** Parses only what has the value's length: mcl reads what it needs and leaves the rest. */
-function parse<T extends BnScalar | BnPointG1 | BnPointG2 | BnElementGt>(
-  value: T,
-  bytes: Uint8Array,
-  length: number,
-): T | undefined {
-  if (bytes.length !== length) return undefined
-  try {
-    value.deserialize(bytes)
-  } catch {
-    return undefined
-  }
-  return value
 }
 
 function pointOf<T extends BnPointG1 | BnPointG2>(point: T | undefined): T | undefined {

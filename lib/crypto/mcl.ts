@@ -1,6 +1,7 @@
 // BLS12-381 by mcl-wasm, as the few operations that the schemes need. Points are compressed as ZCash and Ethereum do.
 // mcl has one curve a thread, chosen when it loads, and its operations block for up to milliseconds.
 import * as mcl from 'mcl-wasm'
+import { parseValue, scalarOperations } from './mcl-values.ts'
 import { takeThreadFor } from './one-curve.ts'
 
 export type Scalar = mcl.Fr
@@ -79,24 +80,17 @@ async function load(): Promise<Bls12381> {
 }
 
 const scalars = {
+  ...scalarOperations,
   parseScalar(bytes: Uint8Array): Scalar | undefined {
-    const scalar = parse(new mcl.Fr(), bytes, SCALAR_BYTES)
+    const scalar = parseValue(new mcl.Fr(), bytes, SCALAR_BYTES)
     return scalar?.isZero() === false ? scalar : undefined
   },
   formatScalar: (scalar: Scalar): Uint8Array => scalar.serialize(),
-  randomScalar(): Scalar {
-    const scalar = new mcl.Fr()
-    do scalar.setByCSPRNG()
-    while (scalar.isZero())
-    return scalar
-  },
   scalarFromNumber(number: Uint8Array): Scalar {
     const scalar = new mcl.Fr()
     scalar.setBigEndianMod(number)
     return scalar
   },
-  addScalars: (one: Scalar, other: Scalar): Scalar => mcl.add(one, other),
-  multiplyScalars: (one: Scalar, other: Scalar): Scalar => mcl.mul(one, other),
 }
 
 const points = {
@@ -144,21 +138,6 @@ const pairings = {
   },
 }
 
-/** Parses only what has a point's length: mcl reads what it needs and leaves the rest. */
-function parse<T extends Scalar | PointG1 | PointG2>(
-  value: T,
-  bytes: Uint8Array,
-  length: number,
-): T | undefined {
-  if (bytes.length !== length) return undefined
-  try {
-    value.deserialize(bytes)
-  } catch {
-    return undefined
-  }
-  return value
-}
-
 function parsePoint<T extends PointG1 | PointG2>(
   point: T,
   bytes: Uint8Array,
@@ -166,6 +145,6 @@ function parsePoint<T extends PointG1 | PointG2>(
 ): T | undefined {
   // mcl takes infinity with any bytes behind the flags: refused by the flag, before it is read.
   if (((bytes[0] ?? 0) & INFINITY_BIT) !== 0) return undefined
-  const parsed = parse(point, bytes, length) // on the curve and in the subgroup: verifyOrder above
+  const parsed = parseValue(point, bytes, length) // on the curve and in the subgroup: verifyOrder above
   return parsed?.isZero() === false ? parsed : undefined
 }

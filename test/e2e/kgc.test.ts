@@ -17,20 +17,11 @@ import { freePort } from '../support/haraka.ts'
 import { gatewayFiles, startKgc, type KgcProcess } from '../support/kgc.ts'
 import { peer } from '../support/peers.ts'
 import { redisMissing, startRedis, type RedisServer } from '../support/redis-server.ts'
-import { PASSWORD, USER } from '../support/site.ts'
+import { ALL_PLUGINS, PASSWORD, USER } from '../support/site.ts'
 import { submit } from '../support/smtp-client.ts'
 import { letter, startWorld, type World } from '../support/world.ts'
 
 const TIMEOUT_MS = 2000
-const PLUGINS = [
-  'auth/flat_file',
-  'rcpt_to.in_host_list',
-  'hisho/decrypt',
-  'hisho/verify',
-  'hisho/sign',
-  'hisho/encrypt',
-  'queue/smtp_forward',
-]
 const TABLE_B = `local: [b.example]
 senders: { user: [bob@b.example] }
 domains: { '*': { encrypt: opportunistic } }
@@ -53,8 +44,8 @@ describe(
       const kgcLines = `timeout_ms=${TIMEOUT_MS}`
       world = await startWorld({
         vaultB: 'none',
-        pluginsA: PLUGINS,
-        pluginsB: PLUGINS,
+        pluginsA: ALL_PLUGINS,
+        pluginsB: ALL_PLUGINS,
         filesB: (dnsPort) => ({
           ...gatewayFiles(gateway, dnsPort, { kgc: kgcLines, ini }),
           'config/hisho.yaml': TABLE_B,

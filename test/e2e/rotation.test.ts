@@ -8,6 +8,7 @@ import { clockEnvironment } from '../support/clock-environment.ts'
 import { startDnsServer, type DnsServer } from '../support/dns-server.ts'
 import { startHaraka, type Haraka } from '../support/haraka.ts'
 import {
+  ALL_PLUGINS,
   hishoIni,
   makeSite,
   PASSWORD,
@@ -20,15 +21,6 @@ import { submit } from '../support/smtp-client.ts'
 import { startSink, type Delivery, type SmtpSink } from '../support/smtp-sink.ts'
 import { letter } from '../support/world.ts'
 
-const PLUGINS = [
-  'auth/flat_file',
-  'rcpt_to.in_host_list',
-  'hisho/decrypt',
-  'hisho/verify',
-  'hisho/sign',
-  'hisho/encrypt',
-  'queue/smtp_forward',
-]
 const DAY_MS = 86_400_000
 
 interface Sender {
@@ -110,7 +102,7 @@ async function startSender(
       dnsPort: dns.port,
       mailbox: 1,
       routes: { 'b.example': to },
-      plugins: PLUGINS,
+      plugins: ALL_PLUGINS,
       table: '  b.example: { encrypt: required }',
       files: { 'config/hisho.ini': hishoIni(dns.port, `ttl_ceiling=${ceiling}\n`) },
     }),
@@ -138,7 +130,7 @@ describe('a rotation under load', () => {
         dnsPort: dns.port,
         mailbox: inbox.port,
         routes: {},
-        plugins: PLUGINS,
+        plugins: ALL_PLUGINS,
       }),
     })
     // They keep an answer for one second, five, and all of its time to live.
@@ -259,7 +251,7 @@ describe('the change of a period at midnight UTC', () => {
         dnsPort: dns.port,
         mailbox: inbox.port,
         routes: {},
-        plugins: PLUGINS,
+        plugins: ALL_PLUGINS,
       }),
     })
     const senders = await Promise.all(

@@ -1,20 +1,11 @@
 // Signatures through real gateways: who is signed for, what arrives, and what must not pass for signed.
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, describe, it } from 'node:test'
+import { ALL_PLUGINS } from '../support/site.ts'
 import { submit, type Reply } from '../support/smtp-client.ts'
 import { sabotage, saboteurFiles, type Sabotage } from '../support/saboteur.ts'
 import type { Delivery } from '../support/smtp-sink.ts'
 import { letter, startWorld, type World } from '../support/world.ts'
-
-const PLUGINS = [
-  'auth/flat_file',
-  'rcpt_to.in_host_list',
-  'hisho/decrypt',
-  'hisho/verify',
-  'hisho/sign',
-  'hisho/encrypt',
-  'queue/smtp_forward',
-]
 
 const text = (delivery: Delivery | undefined): string => delivery?.message.toString('latin1') ?? ''
 
@@ -32,8 +23,8 @@ describe('signed mail', () => {
   let world: World
   before(async () => {
     world = await startWorld({
-      pluginsA: PLUGINS,
-      pluginsB: PLUGINS,
+      pluginsA: ALL_PLUGINS,
+      pluginsB: ALL_PLUGINS,
       plainDomains: ['plain.example'],
       sendersA: '{ user: [alice@a.example, sales@a.example] }',
     })
@@ -211,7 +202,7 @@ describe('when the key to sign with cannot be had', () => {
   ] as const) {
     it(`on_failure = ${onFailure}: ${code}`, async () => {
       const world = await startWorld({
-        pluginsA: PLUGINS,
+        pluginsA: ALL_PLUGINS,
         environmentA: { HISHO_PASSPHRASE: 'not the one' },
         filesA: { 'config/hisho.sign.ini': `[main]\non_failure=${onFailure}\n` },
       })
@@ -240,7 +231,7 @@ describe('whatever the order of lines in config/plugins', () => {
         'hisho/verify',
         'queue/smtp_forward',
       ],
-      pluginsB: PLUGINS,
+      pluginsB: ALL_PLUGINS,
     })
     try {
       assert.equal((await world.send(letter('the secret'))).code, 250)
@@ -257,8 +248,8 @@ describe('a domain that is required to sign', () => {
   let world: World
   before(async () => {
     world = await startWorld({
-      pluginsA: ['saboteur', ...PLUGINS],
-      pluginsB: PLUGINS,
+      pluginsA: ['saboteur', ...ALL_PLUGINS],
+      pluginsB: ALL_PLUGINS,
       filesA: saboteurFiles('hisho/sign', 'sign_message'),
       tableB:
         "  a.example: { missing_signature: reject, failed_signature: reject }\n  '*': { missing_signature: mark }",

@@ -113,6 +113,17 @@ export interface SiteOptions {
 export const USER = 'user'
 export const PASSWORD = 'secret'
 
+/** A gateway with everything. */
+export const ALL_PLUGINS: readonly string[] = [
+  'auth/flat_file',
+  'rcpt_to.in_host_list',
+  'hisho/decrypt',
+  'hisho/verify',
+  'hisho/sign',
+  'hisho/encrypt',
+  'queue/smtp_forward',
+]
+
 /** The Haraka directory of a site: submission with AUTH, local delivery by smtp_forward, routes in place of MX records. */
 export function siteFiles(options: SiteOptions): Files {
   const {
