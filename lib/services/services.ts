@@ -16,6 +16,7 @@ import { createMasterKeySource, type KeySource } from '../ibe/key-source.ts'
 import { createIbeScheme } from '../ibe/mail-scheme.ts'
 import { SIGNER_DST } from '../ibe/signature/cha-cheon.ts'
 import { createSignatureEngine } from '../ibe/signature/engine.ts'
+import { createOwnGenerations } from '../ibe/signature/own-generations.ts'
 import { createIbeSignatures } from '../ibe/signature/signatures.ts'
 import type { Scheme } from '../mail/scheme.ts'
 import type { Signatures } from '../mail/signature.ts'
@@ -135,6 +136,10 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
       engine: createSignatureEngine({ pool }),
       keys,
       directory,
+      ownGenerations: createOwnGenerations({
+        publishedRecords: (domain) => directory.publishedRecords(domain),
+        clock,
+      }),
       clock,
       log,
     }),

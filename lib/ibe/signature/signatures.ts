@@ -1,10 +1,10 @@
 // Identity-based signatures as a way of signing mail: keys from a key source, parameters from a directory.
 import type { Clock } from '../../clock.ts'
-import { TRUST_SOURCES } from '../../mail/scheme.ts'
 import type { Signatures } from '../../mail/signature.ts'
 import type { KeySource } from '../key-source.ts'
 import type { SignatureEngine } from './engine.ts'
 import { LIFETIME_LIMIT_SECONDS } from './field.ts'
+import type { OwnGenerations } from './own-generations.ts'
 import { signMessage } from './sign.ts'
 import { verifyMessage, type SignatureDirectory } from './verify.ts'
 
@@ -12,6 +12,8 @@ export interface IbeSignaturesOptions {
   readonly engine: SignatureEngine
   readonly keys: KeySource
   readonly directory: SignatureDirectory
+  /** What our own domains publish. */
+  readonly ownGenerations: OwnGenerations
   readonly clock: Clock
   /** How long a signature is good, at most 30 days. A week, in which mail that has to wait arrives or comes back. */
   readonly lifetimeSeconds?: number
@@ -21,17 +23,16 @@ export interface IbeSignaturesOptions {
 const LIFETIME_SECONDS = 7 * 86_400
 
 export function createIbeSignatures(options: IbeSignaturesOptions): Signatures {
-  const { keys, directory, lifetimeSeconds = LIFETIME_SECONDS } = options
+  const { keys, directory, ownGenerations, lifetimeSeconds = LIFETIME_SECONDS } = options
   if (lifetimeSeconds < 1 || lifetimeSeconds > LIFETIME_LIMIT_SECONDS)
     throw new RangeError('a signature is good for 1 second to 30 days')
   return {
     async generationFor(domain) {
       const generations = await keys.generations(domain, 'cc')
       if (generations.length === 0) return undefined
-      // Anybody may verify, from wherever he gets parameters: whatever source has it will do.
-      const published = new Set(await directory.publishedSerials(domain, TRUST_SOURCES))
+      const published = await ownGenerations(domain)
       return generations
-        .filter(({ n }) => published.has(n))
+        .filter(({ n, period }) => published.some((one) => one.n === n && one.period === period))
         .toSorted((one, other) => other.n - one.n)[0]
     },
     sign: (message, address, generation) =>

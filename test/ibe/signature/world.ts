@@ -98,6 +98,7 @@ export async function startSigning(
     engine,
     keys,
     directory,
+    ownGenerations: parametersOf,
     clock,
     log: (level, line) => log.push(`${level} ${line}`),
     ...(lifetimeSeconds === undefined ? {} : { lifetimeSeconds }),
