@@ -90,7 +90,10 @@ function firstContact(seen: readonly DomainRecord[], nowSeconds: number): Judgem
   return { use: seen, remember: agreed ? newestOf(single) : [], ignored: [] }
 }
 
-/** By a chain that begins with what is remembered. Who signs two records of one serial vouches for neither. */
+/**
+ * By a chain that begins with what is remembered, in which the newest link alone may add another: so asking again finds the
+ * same. Who signs two records of one serial vouches for neither.
+ */
 function vouchedFor(
   remembered: readonly DomainRecord[],
   seen: readonly DomainRecord[],
@@ -101,12 +104,15 @@ function vouchedFor(
   const unknown = distinct(seen).filter(({ parameters }) => !trusted.has(nameOf(parameters)))
   const serials = [...new Set(unknown.map(({ parameters }) => parameters.n))]
   for (const serial of serials.toSorted((one, other) => one - other)) {
+    const newest = highestSerial([...remembered, ...vouched])
     const [record, ...more] = unknown.filter(
       ({ parameters }) =>
         parameters.n === serial &&
         proven.some(
           (claim) =>
-            nameOf(claim.parameters) === nameOf(parameters) && trusted.has(nameOf(claim.signer)),
+            nameOf(claim.parameters) === nameOf(parameters) &&
+            claim.signer.n >= newest &&
+            trusted.has(nameOf(claim.signer)),
         ),
     )
     if (record === undefined || more.length > 0) continue
