@@ -8,6 +8,7 @@ import type { MessageStream, PipeOptions, PipeTarget, Transaction } from './api.
 import { ByteSink } from './byte-sink.ts'
 import { createStuffer, unstuff } from './dot-stuffing.ts'
 import type { Deadline } from './hook.ts'
+import { HELD_BYTES, heldMessage, holding, whileHeld } from './held-message.ts'
 import {
   isAuthResults,
   isKeptExactly,
@@ -21,7 +22,15 @@ export interface ReadOptions {
 }
 
 /** The message with the edits of other plugins. Its body must be read or returned before the stream is read again. */
-export async function readExact(
+export async function readExact(transaction: Transaction, options: ReadOptions): Promise<Message> {
+  const { undoRenaming } = options
+  return (
+    heldMessage(transaction, undoRenaming) ??
+    holding(transaction, undoRenaming, await readMerged(transaction, options))
+  )
+}
+
+async function readMerged(
   transaction: Transaction,
   { undoRenaming }: ReadOptions,
 ): Promise<Message> {
@@ -36,35 +45,16 @@ export async function readExact(
   }
 }
 
-/** What a small stream gave when it was read: several plugins of ours read one message. */
-const heldBytes = new WeakMap<MessageStream, { readonly size: number; readonly bytes: Buffer }>()
-
 async function* receivedBytes(transaction: Transaction): AsyncGenerator<Uint8Array> {
   const added = addedBytes(transaction)
-  const stream = transaction.message_stream
   if (added <= 0) {
-    const held = heldBytes.get(stream)
-    if (held?.size === stream.bytes_read) yield held.bytes
-    else yield* holding(stream, pipeRaw(stream, {}))
+    yield* pipeRaw(transaction.message_stream, {})
     return
   }
   const pieces: Uint8Array[] = []
   for await (const piece of pipeRaw(transaction.message_stream, { dot_stuffed: false }))
     pieces.push(piece)
   yield unstuff(withoutRepetition(Buffer.concat(pieces), added))
-}
-
-async function* holding(
-  stream: MessageStream,
-  source: AsyncIterable<Uint8Array>,
-): AsyncGenerator<Uint8Array> {
-  const pieces: Uint8Array[] = []
-  const mayHold = stream.bytes_read <= HELD_BYTES && !stream.spooling
-  for await (const piece of source) {
-    if (mayHold) pieces.push(piece)
-    yield piece
-  }
-  if (mayHold) heldBytes.set(stream, { size: stream.bytes_read, bytes: Buffer.concat(pieces) })
 }
 
 /** Nothing is cut off unless it is just what Haraka adds: an empty line, and the lines before it once more (as UTF-8). */
@@ -219,8 +209,6 @@ function isPlain({ ending_dot, line_endings = '\r\n', end = true }: PipeOptions)
   return !ending_dot && line_endings === '\r\n' && end
 }
 
-const HELD_BYTES = 256 * 1024
-
 /** The stuffed body of a small message. */
 class HeldBody {
   pieces: Buffer[] | undefined = []
@@ -252,7 +240,9 @@ export async function prependField(
     const value = Buffer.from(field.raw)
       .toString('latin1')
       .slice(name.length + 1)
-    transaction.add_leading_header(name, value.trim().replaceAll('\r\n', '\n'))
+    whileHeld(transaction, field, () =>
+      transaction.add_leading_header(name, value.trim().replaceAll('\r\n', '\n')),
+    )
     return
   }
   const again = await readExact(transaction, { undoRenaming: true })

@@ -86,7 +86,7 @@ export async function openSite({ ini = '' }: { readonly ini?: string } = {}): Pr
   }
   write(
     'config/hisho.ini',
-    `; mine\n[dns]\nservers=127.0.0.1:${dns.port}\ntimeout_ms=500\ntries=3\n${ini}`,
+    `; mine\n[dns]\nservers=127.0.0.1:${dns.port}\ntimeout_ms=500\ntries=5\n${ini}`,
   )
   return {
     path,
