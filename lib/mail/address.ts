@@ -3,14 +3,21 @@
 import { parseHeader } from '@haraka/email-address'
 import { fieldsNamed, fieldValue, type Field } from './header.ts'
 
+/** Words and one address, as nearly all fields have it: a grammar is not needed to read that. */
+const PLAIN_ADDRESS = String.raw`[\w+-]+(?:\.[\w+-]+)*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+`
+const PLAIN_MAILBOX = new RegExp(`^(?:[A-Za-z0-9 ]*<(${PLAIN_ADDRESS})>|(${PLAIN_ADDRESS}))$`)
+
 /**
  * The addresses (`local@domain`, as written) in all fields of that name, members of groups included.
  * A field that does not parse gives none: whoever is not seen in it counts as a Bcc recipient.
  */
 export function mailboxesIn(fields: readonly Field[], name: string): string[] {
   return fieldsNamed(fields, name).flatMap((field) => {
+    const value = fieldValue(field)
+    const [, bracketed, bare] = PLAIN_MAILBOX.exec(value) ?? []
+    if (bracketed !== undefined || bare !== undefined) return [bracketed ?? bare ?? '']
     try {
-      return parseHeader(fieldValue(field)).flatMap((entry) => addressesOf(entry))
+      return parseHeader(value).flatMap((entry) => addressesOf(entry))
     } catch {
       return []
     }

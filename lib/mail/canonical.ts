@@ -15,8 +15,13 @@ export function relaxedField(field: Field): Uint8Array {
   return Buffer.from(`${field.name}:${relaxedValue(text.slice(colon + 1))}\r\n`, 'latin1')
 }
 
+/** One line of words with single spaces between them. */
+const PLAIN_VALUE = /^ ?([^ \t\r\n]+(?: [^ \t\r\n]+)*)\r\n$/
+
 // A bare LF ends a line here too, as it does where the header is cut into fields.
 function relaxedValue(text: string): string {
+  const [, plain] = PLAIN_VALUE.exec(text) ?? []
+  if (plain !== undefined) return plain
   return text
     .replaceAll(/\r?\n/g, '')
     .replaceAll(/[ \t]+/g, ' ')
@@ -141,6 +146,9 @@ export class RelaxedBody {
 /** What begins behind text and ends with text. Most bodies have nothing odd, and stay as they are. */
 function relaxedText(bytes: Buffer): Buffer {
   if (!ODDITIES.some((odd) => bytes.includes(odd))) return bytes
+  // Lines with a space at their end, and nothing else: what format=flowed and many programs write.
+  if (!bytes.includes('\t') && !bytes.includes('  '))
+    return Buffer.from(bytes.toString('latin1').replaceAll(' \r\n', '\r\n'), 'latin1')
   const out = Buffer.allocUnsafe(bytes.length)
   let length = 0
   let space = false

@@ -131,12 +131,19 @@ export function formatSignatureField(
     ...names.map((name, at) => `${at ? '' : ' h='}${name}${at === names.length - 1 ? ';' : ':'}`),
     ` bh=${base64(tags.bodyHash)};`,
     ' b=',
-    ...pieces(base64(tags.signature ?? new Uint8Array(0)), /.{1,16}/g),
   ]
-  return {
-    name: SIGNATURE_FIELD,
-    raw: new TextEncoder().encode(`${fold(`${SIGNATURE_NAME}:`, tokens)}\r\n`),
-  }
+  const unsigned = fieldOf(fold([`${SIGNATURE_NAME}:`], tokens))
+  return tags.signature === undefined ? unsigned : withSignature(unsigned, tags.signature)
+}
+
+/** The field with the signature that was made over it. */
+export function withSignature(unsigned: Field, signature: Uint8Array): Field {
+  const lines = Buffer.from(unsigned.raw).toString('latin1').slice(0, -2).split('\r\n')
+  return fieldOf(fold(lines, pieces(base64(signature), /.{1,16}/g)))
+}
+
+function fieldOf(lines: readonly string[]): Field {
+  return { name: SIGNATURE_FIELD, raw: Buffer.from(`${lines.join('\r\n')}\r\n`, 'latin1') }
 }
 
 function pieces(text: string, pattern: RegExp): readonly string[] {
@@ -144,14 +151,14 @@ function pieces(text: string, pattern: RegExp): readonly string[] {
 }
 
 /** A new line may begin before each token: white space is allowed there by what the tag is. */
-function fold(start: string, tokens: readonly string[]): string {
-  const lines = [start]
+function fold(start: readonly string[], tokens: readonly string[]): string[] {
+  const lines = [...start]
   for (const token of tokens) {
     const line = lines.pop()!
     if (line.length + token.length <= LINE_MAX_CHARACTERS) lines.push(line + token)
     else lines.push(line, token.startsWith(' ') ? token : ` ${token}`)
   }
-  return lines.join('\r\n')
+  return lines
 }
 
 function base64(bytes: Uint8Array): string {
@@ -160,6 +167,7 @@ function base64(bytes: Uint8Array): string {
 
 /** dkim-quoted-printable, RFC 6376 section 2.11: an address may hold what a tag list cannot. */
 function encodeQuoted(text: string): string {
+  if (/^[!-:<>-~]*$/.test(text)) return text
   return [...new TextEncoder().encode(text)]
     .map((byte) => String.fromCodePoint(byte))
     .map((char) =>

@@ -8,7 +8,7 @@ import type { SigningGeneration } from '../../mail/signature.ts'
 import type { KeySource } from '../key-source.ts'
 import { periodAt } from '../period.ts'
 import type { SignatureEngine } from './engine.ts'
-import { formatSignatureField } from './field.ts'
+import { formatSignatureField, withSignature } from './field.ts'
 import { headerDigest, namesToSign } from './signed-fields.ts'
 
 export interface SigningOptions {
@@ -57,7 +57,7 @@ export async function signMessage(
     )
   try {
     const signature = await engine.sign({ identityKey, identity, digest })
-    return formatSignatureField({ ...tags, signature })
+    return withSignature(unsigned, signature)
   } finally {
     identityKey.wipe()
   }
