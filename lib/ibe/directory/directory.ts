@@ -1,4 +1,5 @@
 // Which parameters a domain publishes, and who vouches for them: from the sources that are trusted, through the cache.
+import { setTimeout } from 'node:timers/promises'
 import type { Cache } from '../../cache/cache.ts'
 import { createSingleFlight } from '../../cache/single-flight.ts'
 import { clampTtl } from '../../cache/ttl.ts'
@@ -57,7 +58,7 @@ export interface Directory {
     domain: string,
     trust: readonly TrustSource[],
   ): Promise<Found<LegacyParameters> | undefined>
-  /** Those of one generation, unless it is past its x. What is not in the cache is asked for, once a minute at most. */
+  /** Those of one generation, unless it is past its x. What is not in the cache is asked for, every two seconds at most. */
   signatureParameters(
     domain: string,
     n: number,
@@ -79,7 +80,8 @@ export interface Directory {
 
 /** So that what the operator accepts counts soon. */
 const DOUBT_TTL_SECONDS = 60
-const ASK_AGAIN_MS = 60_000
+/** For a serial that is not known: often enough for a rotation, too seldom to be of use to who invents serials. */
+const ASK_AGAIN_MS = 2_000
 const HELD_MAX = 10_000
 
 interface Held {
@@ -132,8 +134,16 @@ export function createDirectory(options: DirectoryOptions): Directory {
     return outcome
   }
 
-  const isAskedLately = (domain: string): boolean =>
-    clock.nowMs() < (askedAtMs.get(domain) ?? -Infinity) + ASK_AGAIN_MS
+  /** By a question that is put after now; a moment later if there was one just before. */
+  const askOnceMore = async (domain: string, allowed: readonly TrustSource[]): Promise<Outcome> => {
+    const asked = askedAtMs.get(domain) ?? -Infinity
+    const waitMs = Math.min(asked + ASK_AGAIN_MS - clock.nowMs(), ASK_AGAIN_MS)
+    if (waitMs > 0) await setTimeout(waitMs, undefined, { ref: false })
+    // Whoever waited with us has asked by now.
+    return (askedAtMs.get(domain) ?? -Infinity) > asked
+      ? outcomeOf(domain, allowed)
+      : askAnew(domain, allowed)
+  }
 
   return {
     async encryptionParameters(name, trust) {
@@ -155,8 +165,7 @@ export function createDirectory(options: DirectoryOptions): Directory {
     async signatureParameters(name, n, trust) {
       const domain = asKey(name)
       let outcome = await outcomeOf(domain, trust)
-      if (serialsIn(outcome).every((one) => one !== n) && !isAskedLately(domain))
-        outcome = await askAnew(domain, trust)
+      if (!serialsIn(outcome).includes(n)) outcome = await askOnceMore(domain, trust)
       const ofSerial = parametersIn(outcome).filter((one) => one.n === n)
       if (serialsIn(outcome).length === 0) refuseUnusable(domain, outcome, 'cc')
       return selectParameters(ofSerial, 'cc', nowSeconds(clock))

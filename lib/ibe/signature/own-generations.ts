@@ -10,6 +10,8 @@ import { isPast, parseParameters, type Parameters } from '../parameters.ts'
 const LOOK_AGAIN_SECONDS = 60
 /** While DNS fails what was seen last is good enough: records seldom go. */
 const STALE_MS = 86_400_000
+/** How long others may have an answer without a record that has just come. */
+const HIDDEN_LIMIT_SECONDS = 86_400
 
 export interface OwnGenerationsOptions {
   /** By plain DNS, past any cache. TempError dns/*. */
@@ -19,13 +21,23 @@ export interface OwnGenerationsOptions {
   readonly clock: Clock
 }
 
-/** TempError dns/* where nobody can say, and nothing was seen lately. */
+/**
+ * Those that have been in DNS for the TTL of their records, so that no cache on the way to who verifies is without them; at
+ * the first look all that are there. TempError dns/* where nobody can say, and nothing was seen lately.
+ */
 export type OwnGenerations = (domain: string) => Promise<readonly Generation[]>
 
 interface Sight {
-  readonly generations: readonly Generation[]
+  readonly generations: readonly Seen[]
   readonly atMs: number
   readonly goodForMs: number
+  /** The longest that was seen of these records. */
+  readonly ttlSeconds: number
+}
+
+interface Seen extends Generation {
+  /** From then on everybody sees it. */
+  readonly knownFromMs: number
 }
 
 export function createOwnGenerations({
@@ -39,10 +51,18 @@ export function createOwnGenerations({
   const look = async (domain: string): Promise<Sight> => {
     const atMs = clock.nowMs()
     try {
-      const { texts, ttlSeconds } = await publishedRecords(domain)
-      const generations = texts.flatMap((text) => generationIn(text, atMs))
-      const goodForMs = Math.min(ttlSeconds, LOOK_AGAIN_SECONDS) * 1000
-      const sight = { generations, atMs, goodForMs }
+      const { texts, ttlSeconds: ttl } = await publishedRecords(domain)
+      const before = seen.get(domain)
+      const ttlSeconds = Math.max(ttl, before?.ttlSeconds ?? 0)
+      const hiddenMs = Math.min(ttlSeconds, HIDDEN_LIMIT_SECONDS) * 1000
+      const generations = texts
+        .flatMap((text) => generationIn(text, atMs))
+        .map((found) => {
+          const known = before?.generations.find(({ n }) => n === found.n)?.knownFromMs
+          return { ...found, knownFromMs: known ?? (before ? atMs + hiddenMs : atMs) }
+        })
+      const goodForMs = Math.min(ttl, LOOK_AGAIN_SECONDS) * 1000
+      const sight = { generations, atMs, goodForMs, ttlSeconds }
       seen.set(domain, sight)
       return sight
     } catch (error) {
@@ -54,8 +74,11 @@ export function createOwnGenerations({
 
   return async (domain) => {
     const last = seen.get(domain)
-    if (last && age(last) < last.goodForMs) return last.generations
-    return (await flights.fetchOnce(domain, () => look(domain))).generations
+    const isFresh = last && age(last) < last.goodForMs
+    const { generations } = isFresh ? last : await flights.fetchOnce(domain, () => look(domain))
+    return generations
+      .filter(({ knownFromMs }) => knownFromMs <= clock.nowMs())
+      .map(({ n, period }) => ({ n, period }))
   }
 }
 

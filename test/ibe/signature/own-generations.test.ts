@@ -43,14 +43,39 @@ describe('the signing keys that the world can see', () => {
     clock.passMs(59_000)
     await serials()
     assert.equal(state.asked, 1)
-    state.texts = [record('cc', 1), record('cc', 2)]
     clock.passMs(1_000)
-    assert.deepEqual(await serials(), [1, 2])
+    await serials()
+    assert.equal(state.asked, 2)
     const short = world([record('cc', 1)], 2)
     await short.serials()
     short.clock.passMs(2_000)
     await short.serials()
     assert.equal(short.state.asked, 2)
+  })
+
+  it('a new one counts when no cache can be without it: after the TTL of the records', async () => {
+    const { clock, state, serials } = world([record('cc', 1)])
+    await serials()
+    state.texts = [record('cc', 1), record('cc', 2)]
+    clock.passMs(60_000)
+    assert.deepEqual(await serials(), [1])
+    clock.passMs(3_599_000)
+    assert.deepEqual(await serials(), [1])
+    clock.passMs(1_000)
+    assert.deepEqual(await serials(), [1, 2])
+    state.texts = [record('cc', 2)]
+    clock.passMs(60_000)
+    assert.deepEqual(await serials(), [2])
+  })
+
+  it('when a new one takes the place of all others at once, nothing is signed until it can be seen', async () => {
+    const { clock, state, serials } = world([record('cc', 1)])
+    await serials()
+    state.texts = [record('cc', 2)]
+    clock.passMs(60_000)
+    assert.deepEqual(await serials(), [])
+    clock.passMs(3_600_000)
+    assert.deepEqual(await serials(), [2])
   })
 
   it('stay for a day as they were seen last while DNS fails, and then nobody can say', async () => {
