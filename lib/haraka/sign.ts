@@ -1,6 +1,6 @@
 // What hisho/sign does in Haraka's queue hooks, before encrypt: mail of our own users gets an IBE-Signature.
 import { BlockList, isIPv6 } from 'node:net'
-import { TempError } from '../errors.ts'
+import { HishoError, TempError } from '../errors.ts'
 import { closeBody, peekBody, type Message } from '../mail/message.ts'
 import { PEEK_BYTES, protectionOf } from '../mail/protected-content.ts'
 import { judgeSender, type Submitter } from '../protection/sender.ts'
@@ -60,13 +60,24 @@ async function trySigning(
   try {
     return await signMessage(context, connection, transaction, deadline, submitter, read)
   } catch (error) {
-    if (!(error instanceof TempError) || context.settings.onFailure === 'defer') throw error
+    if (!(error instanceof HishoError)) throw error
+    // What cannot be signed is no worse than what need not be: it goes on, as all else that is not signed.
+    if (error.code === 'mail/malformed')
+      return { signed: false, text: `not signed: ${error.message}` }
+    if (context.settings.onFailure === 'defer') throw asTemporary(error)
     const text = `not signed (on_failure: send_unsigned): ${describe(error)}`
     connection.logwarn(context.plugin, text)
     return { signed: false, text }
   } finally {
     await closeBody(read)
   }
+}
+
+/** Whatever is wrong with our own keys: the message waits until they are mended. */
+function asTemporary(error: HishoError): TempError {
+  return error instanceof TempError
+    ? error
+    : new TempError(error.code, error.message, { cause: error })
 }
 
 async function signMessage(

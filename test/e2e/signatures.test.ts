@@ -128,6 +128,13 @@ describe('signed mail', () => {
     })
   }
 
+  it('a message with more fields than a signature can list goes on unsigned', async () => {
+    const many = 'Cc: x@c.example\r\n'.repeat(120)
+    assert.equal((await world.send(many + letter('many'), ['x@c.example'])).code, 250)
+    assert.doesNotMatch(text((await world.c.waitFor(1))[0]), /IBE-Signature/)
+    await world.a.waitForLog(/not signed: .*fields/)
+  })
+
   const changes: [string, (message: string) => string, RegExp][] = [
     ['a changed body', (m) => m.replace('here is news', 'here is olds'), /=fail reason="body/],
     ['an appended part', (m) => `${m}--x\r\nContent-Type: text/html\r\n\r\n<b>\r\n`, /=fail/],
