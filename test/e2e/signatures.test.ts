@@ -7,6 +7,18 @@ import { sabotage, saboteurFiles, type Sabotage } from '../support/saboteur.ts'
 import type { Delivery } from '../support/smtp-sink.ts'
 import { letter, startWorld, type World } from '../support/world.ts'
 
+/** An operator's own plugin that looks at what ours have found. */
+const PROBE = {
+  'plugins/probe.js': `
+exports.register = function () { this.register_hook('data_post', 'look', 50) }
+exports.look = function (next, connection) {
+  const found = connection.transaction.results.get('hisho/verify')
+  connection.loginfo(this, 'found ' + JSON.stringify(found))
+  next()
+}
+`,
+}
+
 const text = (delivery: Delivery | undefined): string => delivery?.message.toString('latin1') ?? ''
 
 /** Our own Authentication-Results, unfolded. */
@@ -24,7 +36,8 @@ describe('signed mail', () => {
   before(async () => {
     world = await startWorld({
       pluginsA: ALL_PLUGINS,
-      pluginsB: ALL_PLUGINS,
+      pluginsB: [...ALL_PLUGINS, 'probe'],
+      filesB: PROBE,
       plainDomains: ['plain.example'],
       sendersA: '{ user: [alice@a.example, sales@a.example] }',
     })
@@ -67,6 +80,7 @@ describe('signed mail', () => {
     assert.match(text(delivery), /^IBE-Signature: v=2; a=cc-bls12-381; c=relaxed\/relaxed;/m)
     assert.match(text(delivery), /here is the secret/)
     await wire.waitForLog(/hisho\/decrypt.*opened for 1/)
+    await wire.waitForLog(/found .*"pass":\["x-ibe-sig=pass header\.d=a\.example/)
     const spy = { TXT: [world.keysB.record] }
     world.dns.zone['_ibemailkey.plain.example'] = spy
     assert.equal(
