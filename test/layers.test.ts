@@ -9,9 +9,9 @@ const root = join(__dirname, '..', '..')
 /** From below. A folder may import from those of the layers under its own. */
 const LAYERS: readonly (readonly string[])[] = [
   ['errors.ts', 'clock.ts'],
-  ['crypto', 'disk', 'http', 'dns', 'cache', 'mail', 'yaml'],
-  ['container', 'ibe', 'vault'],
-  ['protection'],
+  ['crypto', 'disk', 'http', 'dns', 'cache', 'mail', 'x509', 'yaml'],
+  ['container', 'dane', 'ibe', 'mta-sts', 'vault'],
+  ['delivery', 'protection'],
   ['services'],
   ['haraka', 'cli'],
 ]
