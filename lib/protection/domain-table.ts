@@ -1,6 +1,7 @@
 // config/hisho.yaml: which domains are ours, and what is owed to mail for each other one. No secrets.
 import { domainToASCII } from 'node:url'
 import { TRUST_SOURCES, type TrustSource } from '../mail/scheme.ts'
+import { FLOORS, TRANSPORTS, type Floor, type Transport } from '../mail/transport.ts'
 import { parseYaml, type YamlFile } from '../yaml/document.ts'
 
 export type EncryptMode = 'never' | 'opportunistic' | 'required'
@@ -20,6 +21,10 @@ export interface DomainRule {
   /** Of mail in its name, if it says in DNS that it signs. */
   readonly missingSignature: SignatureAction
   readonly failedSignature: SignatureAction
+  /** What the way to its servers must be; by default what the domain itself promises. */
+  readonly transport: Transport
+  /** The least that mail to it gets. */
+  readonly floor: Floor
 }
 
 export interface DomainTable {
@@ -41,11 +46,14 @@ export const DEFAULT_RULE: DomainRule = {
   paramsTrust: TRUST_SOURCES,
   missingSignature: 'accept',
   failedSignature: 'mark',
+  transport: 'policy',
+  floor: 'none',
 }
 
 const ENCRYPT_MODES: readonly EncryptMode[] = ['never', 'opportunistic', 'required']
 const ON_LOOKUP_FAILURE: readonly OnLookupFailure[] = ['defer', 'send_plain']
 const SIGNATURE_ACTIONS: readonly SignatureAction[] = ['accept', 'mark', 'reject']
+const UNAUTHENTICATED: readonly Transport[] = ['off', 'opportunistic', 'encrypt']
 const ROOT_KEYS: readonly string[] = ['local', 'senders', 'domains']
 const RULE_KEYS = new Set([
   'encrypt',
@@ -54,6 +62,8 @@ const RULE_KEYS = new Set([
   'params_trust',
   'missing_signature',
   'failed_signature',
+  'transport',
+  'floor',
 ])
 
 /** PermError table/malformed with file, line, column and key if anything in it is not as described. */
@@ -159,11 +169,22 @@ function parseRule(
     if (found.length === 0) throw yaml.errorAt([...path, name], `must name at least one ${what}`)
     return found
   }
-  const encrypt = choice('encrypt', ENCRYPT_MODES, DEFAULT_RULE.encrypt)
+  const floor = choice('floor', FLOORS, DEFAULT_RULE.floor)
+  const transport = choice('transport', TRANSPORTS, DEFAULT_RULE.transport)
+  if (floor === 'transport' && UNAUTHENTICATED.includes(transport))
+    throw yaml.errorAt([...path, 'transport'], `${transport} contradicts floor: transport`)
+  const encrypt = choice(
+    'encrypt',
+    ENCRYPT_MODES,
+    floor === 'content' ? 'required' : DEFAULT_RULE.encrypt,
+  )
+  if (floor === 'content' && encrypt !== 'required')
+    throw yaml.errorAt([...path, 'encrypt'], `${encrypt} contradicts floor: content`)
   const onLookupFailure = choice(
     'on_lookup_failure',
     ON_LOOKUP_FAILURE,
-    DEFAULT_RULE.onLookupFailure,
+    // What cannot be encrypted now gets the other: the floor sees to it on delivery.
+    floor === 'either' && encrypt !== 'required' ? 'send_plain' : DEFAULT_RULE.onLookupFailure,
   )
   if (encrypt === 'required' && onLookupFailure === 'send_plain') {
     throw yaml.errorAt([...path, 'on_lookup_failure'], 'send_plain contradicts encrypt: required')
@@ -176,6 +197,8 @@ function parseRule(
     paramsTrust: choices('params_trust', TRUST_SOURCES, DEFAULT_RULE.paramsTrust, 'source'),
     missingSignature: choice('missing_signature', SIGNATURE_ACTIONS, DEFAULT_RULE.missingSignature),
     failedSignature: choice('failed_signature', SIGNATURE_ACTIONS, DEFAULT_RULE.failedSignature),
+    transport,
+    floor,
   }
 }
 

@@ -10,6 +10,7 @@ import {
   type DohSettings,
   type WellKnownSettings,
 } from './source-settings.ts'
+import { parseDelivery, type DeliverySettings } from './delivery-settings.ts'
 import { parseServer, systemServers, type DnsServer } from '../dns/servers.ts'
 
 export interface SharedSettings {
@@ -32,6 +33,7 @@ export interface SharedSettings {
   /** Whether mail may be sent in the paper's own format where a domain publishes nothing newer. */
   readonly allowBb2: boolean
   readonly redis: RedisSettings | undefined
+  readonly delivery: DeliverySettings
   /** Where identity keys come from in place of a vault. */
   readonly kgc: KgcSettings | undefined
 }
@@ -72,6 +74,7 @@ export function parseSharedSettings(ini: Ini, configDirectory: string): SharedSe
     ttl: { floorSeconds, ceilingSeconds },
     allowBb2: read.boolean('parameters', 'allow_bb2'),
     redis: redisSettings(read, inConfig),
+    delivery: parseDelivery(read, inConfig),
     kgc: parseKgcSettings(read, inConfig),
   }
 }

@@ -15,7 +15,7 @@ export interface WellKnownSettings {
   readonly ca?: string
 }
 
-type InConfig = (path: string) => string
+export type InConfig = (path: string) => string
 
 export function parseDoh(read: Reader, inConfig: InConfig): DohSettings | undefined {
   const text = read.text('dns', 'doh_url')
@@ -45,7 +45,8 @@ export function parseWellKnown(read: Reader, inConfig: InConfig): WellKnownSetti
   return { port, timeoutMs, ...authorities(read, inConfig, 'well_known', 'ca_file') }
 }
 
-function authorities(
+/** PEM from a file that the key names; nothing where it names none. */
+export function authorities(
   read: Reader,
   inConfig: InConfig,
   section: string,

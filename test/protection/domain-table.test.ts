@@ -148,7 +148,7 @@ describe('a table with an error', () => {
     [
       'an unknown key of a rule',
       domain('encrpyt: required'),
-      /^hisho\.yaml:3:14: domains\.b\.example\.encrpyt: no such key \(encrypt, schemes, on_lookup_failure, params_trust, missing_signature, failed_signature\)$/,
+      /^hisho\.yaml:3:14: domains\.b\.example\.encrpyt: no such key \(encrypt, schemes, on_lookup_failure, params_trust, missing_signature, failed_signature, transport, floor\)$/,
     ],
     [
       'an unknown scheme',
