@@ -50,7 +50,7 @@ export interface Wishes {
 
 export function requirementFor(facts: HostFacts, wishes: Wishes): Requirement {
   const needed = wishes.authentication === 'needed'
-  const override = needed ? undefined : overrideOf(wishes)
+  const override = overrideOf(wishes)
   if (override) return override
   const { dane, sts, host, domain } = facts
   if (dane.status === 'failed') return impossible('dnssec-invalid', dane.reason)
@@ -80,7 +80,13 @@ export function requirementFor(facts: HostFacts, wishes: Wishes): Requirement {
   return { kind: dane.status === 'unusable' ? 'encrypted' : 'opportunistic' }
 }
 
-function overrideOf({ transport, tlsRequired }: Wishes): Requirement | undefined {
+/** Whether what the domain publishes is without effect. */
+export function isOverridden(wishes: Wishes): boolean {
+  return overrideOf(wishes) !== undefined
+}
+
+function overrideOf({ transport, tlsRequired, authentication }: Wishes): Requirement | undefined {
+  if (authentication === 'needed') return undefined
   switch (transport) {
     case 'off':
       return { kind: 'none' }

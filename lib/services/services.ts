@@ -23,6 +23,7 @@ import type { Signatures } from '../mail/signature.ts'
 import { openTableFile, type TableFile } from '../protection/table-file.ts'
 import { activeEntries } from '../vault/contents.ts'
 import { createKeyRing, type KeyRing } from '../vault/key-ring.ts'
+import { createDelivery, type Delivery } from './delivery.ts'
 import { createRemoteKeys } from './kgc-keys.ts'
 import { createParameterSources, createStore } from './parameter-sources.ts'
 import type { SharedSettings } from './settings.ts'
@@ -41,6 +42,7 @@ export interface Services {
   readonly keys: KeySource
   readonly schemes: readonly Scheme[]
   readonly signatures: Signatures
+  readonly delivery: Delivery
   readonly normalizeAddress: (address: string) => string
   /** The longest that a look-up of a domain's parameters may take. */
   readonly lookupMs: number
@@ -123,6 +125,7 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
       log,
     })
   const keys: KeySource = remote ?? masterKeys
+  const delivery = createDelivery({ settings: settings.delivery, table, resolver, clock, log })
   return {
     table,
     keyRing,
@@ -132,6 +135,7 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     ibe,
     bb2,
     keys,
+    delivery,
     signatures: createIbeSignatures({
       engine: createSignatureEngine({ pool }),
       keys,
@@ -159,7 +163,8 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
       masterKeys.held.clear()
       remote?.close()
       sources.close()
-      await Promise.all([pool.close(), bb2Pool.close(), cache.close(), store.close()])
+      await Promise.all([pool.close(), bb2Pool.close(), delivery.close()])
+      await Promise.all([cache.close(), store.close()])
     },
   }
 }
