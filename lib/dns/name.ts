@@ -4,6 +4,9 @@ import { PermError } from '../errors.ts'
 const LABEL_MAX_BYTES = 63 // RFC 1035 section 2.3.4
 const NAME_MAX_CHARACTERS = 253 // 255 octets on the wire: RFC 1035 section 2.3.4, less the first length and the root
 
+/** The one name without a label. `parseName` refuses it: nobody's mail is there, and who means it says so. */
+export const ROOT = '.'
+
 /** The name in lower case and without the final dot. Letters, digits, hyphens and underscores (RFC 8552) only. */
 export function parseName(text: string): string {
   const name = text.replace(/\.$/, '')

@@ -31,6 +31,8 @@ interface Common {
   readonly ttlSeconds: number
   /** Each answer of the chain had the AD bit and came from a trusted server. */
   readonly authentic: boolean
+  /** Where the CNAME chain ends, in lower case without the final dot; without aliases the name that was asked for. */
+  readonly canonicalName: string
 }
 
 export interface Found<T extends RecordType> extends Common {

@@ -5,7 +5,7 @@ import { PermError, TempError } from '../errors.ts'
 import { ask, type AskOptions } from './ask.ts'
 import { withDeadline } from './deadline.ts'
 import { RCODE, type Reply, type Response, type ResponseRecord } from './message.ts'
-import { parseName, sameName } from './name.ts'
+import { ROOT, parseName, sameName } from './name.ts'
 import type { Answer, RecordType, RecordTypes } from './records.ts'
 import type { DnsServer } from './servers.ts'
 
@@ -52,7 +52,7 @@ export type AskOnce = (name: string, type: RecordType, signal: AbortSignal) => P
 export function createResolverOver(limitMs: number, askOnce: AskOnce): Resolver {
   return {
     async resolve(name, type, signal) {
-      const asked = parseName(name)
+      const asked = name === ROOT ? ROOT : parseName(name)
       return withDeadline(limitMs, signal, (limited) => follow(asked, type, askOnce, limited))
     },
   }
@@ -82,14 +82,16 @@ async function follow<T extends RecordType>(
     const step = readChain(name, type, response, seen)
     ttlSeconds = Math.min(ttlSeconds, step.ttlSeconds)
     if (step.records.length > 0) {
-      return { status: 'found', records: step.records, ttlSeconds, authentic }
+      const { records, name: canonicalName } = step
+      return { status: 'found', records, ttlSeconds, authentic, canonicalName }
     }
     // The code is about the end of the chain: RFC 6604 section 3.
     const absent = response.code === RCODE.nxDomain ? 'nxdomain' : 'nodata'
     const ended = step.name === name || response.negativeTtlSeconds !== undefined
     if (absent === 'nxdomain' || ended) {
       const negative = response.negativeTtlSeconds ?? NO_SOA_TTL_SECONDS
-      return { status: absent, ttlSeconds: Math.min(ttlSeconds, negative), authentic }
+      ttlSeconds = Math.min(ttlSeconds, negative)
+      return { status: absent, ttlSeconds, authentic, canonicalName: step.name }
     }
     name = step.name
   }

@@ -45,6 +45,7 @@ describe('a record that is there', () => {
       records: [[bytes('ver=2.0; curve=BLS12-381')]],
       ttlSeconds: 77,
       authentic: true,
+      canonicalName: PARAMETERS,
     })
   })
 
