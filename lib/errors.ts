@@ -28,6 +28,7 @@ const DETAIL = {
   'kgc/refused': '7.5',
   'kgc/unreachable': '4.1',
   'mail/malformed': '6.0',
+  'mta-sts/policy': '7.5',
   'protection/no-key': '7.3',
   'protection/refused': '7.1',
   'protection/split': '3.5',

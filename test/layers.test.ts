@@ -17,7 +17,13 @@ const LAYERS: readonly (readonly string[])[] = [
 ]
 
 /** Sideways, by exception. */
-const ALLOWED = new Set(['cache -> disk', 'dns -> http', 'ibe -> container', 'vault -> container'])
+const ALLOWED = new Set([
+  'cache -> disk',
+  'dns -> http',
+  'http -> x509',
+  'ibe -> container',
+  'vault -> container',
+])
 
 const PLUGINS_MAY_IMPORT = new Set(['haraka', 'services'])
 

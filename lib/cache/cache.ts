@@ -19,6 +19,14 @@ export interface ExpiringCache extends Cache {
   getEntry(key: string): Promise<CacheEntry | undefined>
 }
 
+/** A cache that several processes share, and can look through and agree by. */
+export interface SharedCache extends ExpiringCache {
+  /** Of what is not expired, in no order. It may miss what is set or forgotten in the meantime. */
+  keys(prefix: string): Promise<readonly string[]>
+  /** Whether it was set: of several who try at once one does. What is expired is absent. */
+  setIfAbsent(key: string, value: string, ttlSeconds: number): Promise<boolean>
+}
+
 /** Where a cache says what the operator should know. */
 export interface CacheLog {
   info(message: string): void

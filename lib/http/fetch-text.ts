@@ -1,9 +1,12 @@
 // A small text from a well-known place, by the rules of MTA-STS: RFC 8461 sections 3.2 and 3.3. Nothing is sent before the
-// certificate is found good for the host's name, so an address of somebody else's choice leads nowhere.
+// certificate is found good for the host's name.
 import type { IncomingMessage } from 'node:http'
 import { request } from 'node:https'
+import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import { HishoError } from '../errors.ts'
-import { lookUpIn } from './known-addresses.ts'
+import { lookUpIn, MAX_ADDRESSES } from './known-addresses.ts'
+import { createAddressFilter } from './public-addresses.ts'
 import { checkHostName } from './server-identity.ts'
 
 export interface TextClientOptions {
@@ -17,29 +20,46 @@ export interface TextClientOptions {
   readonly port?: number
   /** Default 64 KiB. */
   readonly maxBytes?: number
+  /** `public`: no connection is made to an address of a private, local or special network. Default `any`. */
+  readonly reach?: 'public' | 'any'
 }
 
 /** `absent`: no such host, or it says that there is no such text. All other failures are `unusable`. */
 export type TextOutcome =
   | { readonly status: 'found'; readonly text: string }
   | { readonly status: 'absent' }
-  | { readonly status: 'unusable'; readonly reason: string }
+  | {
+      readonly status: 'unusable'
+      /** `certificate`: nothing vouches for the host: its chain, its dates or its name. */
+      readonly failure: 'certificate' | 'other'
+      readonly reason: string
+    }
 
 /** The path begins with `/`. Never rejects. */
 export type FetchText = (host: string, path: string) => Promise<TextOutcome>
 
+/** From one address. `unreached`: it got no answer there, and another address may have one. */
+type Attempt =
+  | { readonly status: 'answered'; readonly outcome: TextOutcome }
+  | { readonly status: 'unreached'; readonly outcome: TextOutcome }
+
 const HTTPS_PORT = 443
 const MAX_BYTES = 65_536
+/** The part of the time that an address has to answer in, as long as there is another one. */
+const SHARE_OF_ONE = 6
 
 export function createTextClient(options: TextClientOptions): FetchText {
-  const { addressesOf, timeoutMs } = options
+  const { addressesOf, timeoutMs, reach = 'any' } = options
+  const filter = createAddressFilter()
   return async (host, path) => {
     const controller = new AbortController()
     const timer = setTimeout(() => controller.abort(), timeoutMs)
     try {
-      const addresses = await addressesOf(host, controller.signal)
-      if (addresses.length === 0) return { status: 'absent' }
-      return await get(host, path, addresses, controller.signal, options)
+      const all = await addressesOf(host, controller.signal)
+      if (all.length === 0) return { status: 'absent' }
+      const addresses = reach === 'any' ? all : all.filter((address) => filter.isPublic(address))
+      if (addresses.length === 0) return unusable(`${host} has no public address`)
+      return await getFromAny(host, path, addresses, controller.signal, options)
     } catch (error) {
       if (controller.signal.aborted) return unusable(`no whole answer in ${timeoutMs} ms`)
       if (!(error instanceof HishoError)) throw error
@@ -51,18 +71,40 @@ export function createTextClient(options: TextClientOptions): FetchText {
   }
 }
 
-async function get(
+/** Not left to Node, which goes on to the next address after a quarter of a second, and never after a failure of TLS. */
+async function getFromAny(
   host: string,
   path: string,
   addresses: readonly string[],
   signal: AbortSignal,
-  { ca, port = HTTPS_PORT, maxBytes = MAX_BYTES }: TextClientOptions,
+  options: TextClientOptions,
 ): Promise<TextOutcome> {
+  const few = addresses.slice(0, MAX_ADDRESSES)
+  let outcome = unusable('no address')
+  for (const [at, address] of few.entries()) {
+    const isLast = at === few.length - 1
+    const limitMs = isLast ? undefined : options.timeoutMs / SHARE_OF_ONE
+    const attempt = await get(host, path, { address, limitMs }, signal, options)
+    if (attempt.status === 'answered') return attempt.outcome
+    // A bad certificate says more than a connection that another address refused.
+    if (!isAboutCertificate(outcome)) outcome = attempt.outcome
+  }
+  return outcome
+}
+
+async function get(
+  host: string,
+  path: string,
+  { address, limitMs }: { readonly address: string; readonly limitMs: number | undefined },
+  signal: AbortSignal,
+  { ca, port = HTTPS_PORT, maxBytes = MAX_BYTES }: TextClientOptions,
+): Promise<Attempt> {
+  let socket: Socket | undefined
   const sent = request({
     host, // the name for SNI (RFC 8461 section 3.3), for the certificate, and for the Host field
     port,
     path,
-    lookup: lookUpIn(addresses),
+    lookup: lookUpIn([address]),
     minVersion: 'TLSv1.2', // RFC 8996
     checkServerIdentity: checkHostName,
     agent: false, // a connection of its own, closed after the answer
@@ -70,19 +112,40 @@ async function get(
     signal,
     ...(ca !== undefined && { ca }),
   })
+  sent.on('socket', (given) => (socket = given))
+  const timer =
+    limitMs === undefined
+      ? undefined
+      : setTimeout(() => sent.destroy(new Error(`no answer in ${limitMs} ms`)), limitMs)
+  let response: IncomingMessage | undefined
   try {
-    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    response = await new Promise<IncomingMessage>((resolve, reject) => {
       sent.on('response', resolve)
       sent.on('error', reject)
       sent.end()
     })
-    return await readResponse(response, maxBytes)
+    clearTimeout(timer)
+    return { status: 'answered', outcome: await readResponse(response, maxBytes) }
   } catch (error) {
     if (signal.aborted || !(error instanceof Error)) throw error
-    return unusable(error.message)
+    const failure = isDistrusted(socket) ? 'certificate' : 'other'
+    const outcome = unusable(error.message, failure)
+    return { status: response === undefined ? 'unreached' : 'answered', outcome }
   } finally {
+    clearTimeout(timer)
     sent.destroy()
   }
+}
+
+/** What Node found against the certificate, the wrong name too; its types say less than it does. */
+function isDistrusted(socket: Socket | undefined): boolean {
+  if (!(socket instanceof TLSSocket)) return false
+  const found: unknown = socket.authorizationError
+  return found !== null && found !== undefined
+}
+
+function isAboutCertificate(outcome: TextOutcome): boolean {
+  return outcome.status === 'unusable' && outcome.failure === 'certificate'
 }
 
 async function readResponse(response: IncomingMessage, maxBytes: number): Promise<TextOutcome> {
@@ -109,6 +172,6 @@ async function readResponse(response: IncomingMessage, maxBytes: number): Promis
   }
 }
 
-function unusable(reason: string): TextOutcome {
-  return { status: 'unusable', reason }
+function unusable(reason: string, failure: 'certificate' | 'other' = 'other'): TextOutcome {
+  return { status: 'unusable', failure, reason }
 }

@@ -1,7 +1,7 @@
 // Addresses that were looked up already, for Node's connect: it tries one after the other (RFC 8305).
 import { isIPv6, type LookupFunction } from 'node:net'
 
-const MAX_ADDRESSES = 8
+export const MAX_ADDRESSES = 8
 
 export function lookUpIn(addresses: readonly string[]): LookupFunction {
   const all = addresses

@@ -42,7 +42,7 @@ const overHttps: ZoneEntry = { TXT: [HTTPS] }
 const found: TextOutcome = { status: 'found', text: `# hello\r\n${FILE}\n\n` }
 const blank: TextOutcome = { status: 'found', text: 'hello\n' }
 const absent: TextOutcome = { status: 'absent' }
-const unusable: TextOutcome = { status: 'unusable', reason: 'status 500' }
+const unusable: TextOutcome = { status: 'unusable', failure: 'other', reason: 'status 500' }
 
 describe('who vouches for parameters', () => {
   let near: DnsServer
