@@ -3,7 +3,8 @@ import type { Policy } from './policy.ts'
 
 export function matchesMx(policy: Policy, host: string): boolean {
   const name = host.toLowerCase().replace(/\.$/, '')
-  const parent = name.slice(name.indexOf('.') + 1)
+  const dot = name.indexOf('.')
+  const parent = dot > 0 ? name.slice(dot + 1) : undefined // one label before it, not none
   return policy.mx.some((pattern) =>
     pattern.startsWith('*.') ? parent === pattern.slice(2) : name === pattern,
   )

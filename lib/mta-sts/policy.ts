@@ -56,6 +56,8 @@ export function formatPolicy({ mode, maxAgeSeconds, mx }: Omit<Policy, 'lines'>)
   const text = fields.map((field) => `${field}\r\n`).join('')
   const read = parsePolicy(text)
   if (read.maxAgeSeconds !== maxAgeSeconds) throw malformed('max_age', 'more than a year')
+  // A line end within a value would be another line.
+  if (read.lines.length !== fields.length) throw malformed('policy', 'has a value of two lines')
   return text
 }
 
