@@ -2,6 +2,7 @@
 // for the report, and what is fatal is decided apart from that.
 import { checkDane } from '../dane/check.ts'
 import type { DaneUsable } from '../dane/outcome.ts'
+import { formatTlsa } from '../dane/tlsa.ts'
 import type { TlsaRecord } from '../dns/records.ts'
 import { matchesMx } from '../mta-sts/match.ts'
 import type { Policy } from '../mta-sts/policy.ts'
@@ -187,9 +188,4 @@ function resultOf(check: Check): Pick<PolicyResult, 'resultType' | 'reason'> {
 
 function bad(resultType: FailureType, reason: string): Check {
   return { status: 'bad', resultType, reason }
-}
-
-/** RFC 6698 section 2.2. */
-function formatTlsa({ usage, selector, matchingType, certificate }: TlsaRecord): string {
-  return `${usage} ${selector} ${matchingType} ${Buffer.from(certificate).toString('hex')}`
 }
