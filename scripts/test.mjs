@@ -13,6 +13,11 @@ const files = readdirSync(join(root, 'dist', 'test'), { recursive: true })
   .filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
   .map((file) => join('dist', 'test', file))
   .sort()
+// With none, node would run whatever looks like a test.
+if (files.length === 0) {
+  console.error(`no test file's path holds ${words.join(' or ')}`)
+  process.exit(1)
+}
 const { status } = spawnSync(
   process.execPath,
   ['--test', '--test-reporter=spec', '--test-concurrency=2', ...files],

@@ -64,6 +64,8 @@ export function requirementFor(facts: HostFacts, wishes: Wishes): Requirement {
       : { kind: 'domain', name: domain }
   if (dane.status === 'usable') {
     if (facts.hostIsAuthentic) return { kind: 'dane', dane, webpki: undefined }
+    if (wishes.transport === 'dane')
+      return impossible('dane-required', 'the MX record that names it is not authenticated')
     // An insecure MX record may name a host of somebody else's, with good records of its own.
     if (enforced && !isListed) return notListed(host)
     return { kind: 'dane', dane, webpki: enforced || wanted ? name : undefined }

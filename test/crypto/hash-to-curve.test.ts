@@ -12,7 +12,7 @@ import {
 } from '../../lib/crypto/hash-to-curve.ts'
 import { loadBls12381 } from '../../lib/crypto/mcl.ts'
 import type { Bls12381 } from '../../lib/crypto/mcl.ts'
-import { readVectors, toHex } from '../ibe/vectors.ts'
+import { readVectors, toHex } from '../support/vectors.ts'
 
 interface Vectors {
   readonly expand: readonly { dst: string; message: string; length: number; uniform: string }[]

@@ -7,7 +7,7 @@ import { loadBn254 } from '../../lib/crypto/bn254.ts'
 import { loadBls12381 } from '../../lib/crypto/mcl.ts'
 import type { Bls12381, Scalar } from '../../lib/crypto/mcl.ts'
 import { nobleGtBytes, nobleHash, toNumber } from '../ibe/noble-bf.ts'
-import { toHex } from '../ibe/vectors.ts'
+import { toHex } from '../support/vectors.ts'
 
 const { G1, G2, fields } = bls12_381
 const ORDER = fields.Fr.ORDER

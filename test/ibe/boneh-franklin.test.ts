@@ -10,7 +10,7 @@ import { hashIdentity, IDENTITY_DST, openKek, sealKek } from '../../lib/ibe/bone
 import { createJobs } from '../../lib/ibe/jobs.ts'
 import { extract, generateMasterKey, publicKey } from '../../lib/ibe/kgc.ts'
 import { nobleExtract, nobleOpen, noblePublicKey, nobleSeal } from './noble-bf.ts'
-import { fromHex, readVectors, toHex } from './vectors.ts'
+import { fromHex, readVectors, toHex } from '../support/vectors.ts'
 
 const DRAND_DST = 'BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_NUL_'
 

@@ -9,7 +9,7 @@ import {
   parseIdentity,
 } from '../../lib/ibe/identity.ts'
 import { periodAt } from '../../lib/ibe/period.ts'
-import { readVectors } from './vectors.ts'
+import { readVectors } from '../support/vectors.ts'
 
 interface Vectors {
   readonly addresses: readonly { text: string; expect: string; normal?: string }[]

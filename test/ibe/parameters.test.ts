@@ -10,7 +10,7 @@ import {
   withoutSignatures,
 } from '../../lib/ibe/parameters.ts'
 import type { Parameters } from '../../lib/ibe/parameters.ts'
-import { fromHex, readVectors, toHex } from './vectors.ts'
+import { fromHex, readVectors, toHex } from '../support/vectors.ts'
 
 interface Vector {
   readonly name: string

@@ -10,7 +10,7 @@ import {
   type Parameters,
 } from '../../lib/ibe/parameters.ts'
 import { createRecordJobs, signedText, type RecordJobs } from '../../lib/ibe/record-signature.ts'
-import { fromHex, readVectors, toHex } from './vectors.ts'
+import { fromHex, readVectors, toHex } from '../support/vectors.ts'
 
 interface Vector {
   readonly name: string

@@ -14,7 +14,7 @@ import type { Parameters } from '../../lib/ibe/parameters.ts'
 import { bfIdentity, bfRecipient, formatBfStanza, parseBfStanza } from '../../lib/ibe/stanza.ts'
 import { fakeClock } from './fake-clock.ts'
 import { keysOf } from './keys.ts'
-import { fromHex, readVectors, toHex } from './vectors.ts'
+import { fromHex, readVectors, toHex } from '../support/vectors.ts'
 
 const { cases } = readVectors<{ cases: readonly Record<string, string>[] }>('ibe-bf')
 const good = cases.filter((one) => one['expect'] === 'opens')

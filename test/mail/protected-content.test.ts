@@ -7,7 +7,7 @@ import { after, before, describe, it } from 'node:test'
 import { readMessage, peekBody, collect } from '../../lib/mail/message.ts'
 import { PEEK_BYTES, protectionOf, type Protection } from '../../lib/mail/protected-content.ts'
 import { formatEncrypted } from '../../lib/mail/multipart-encrypted.ts'
-import { readVectors } from '../ibe/vectors.ts'
+import { readVectors } from '../support/vectors.ts'
 import { peer } from '../support/peers.ts'
 import { bytesOf, whole } from './pieces.ts'
 

@@ -15,7 +15,7 @@ import {
   seal,
 } from '../../../lib/ibe/bb2/boneh-boyen.ts'
 import { createJobs } from '../../../lib/ibe/bb2/jobs.ts'
-import { fromHex, readVectors, toHex } from '../vectors.ts'
+import { fromHex, readVectors, toHex } from '../../support/vectors.ts'
 import {
   nobleExtract,
   nobleFormatG1,

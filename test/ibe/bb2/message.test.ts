@@ -5,7 +5,7 @@ import { PermError } from '../../../lib/errors.ts'
 import { SecretBytes } from '../../../lib/crypto/secret-bytes.ts'
 import { publicKeyOf } from '../../../lib/ibe/bb2/parameters.ts'
 import { bytesOf, latin1 } from '../../mail/pieces.ts'
-import { fromHex, readVectors } from '../vectors.ts'
+import { fromHex, readVectors } from '../../support/vectors.ts'
 import {
   nobleExtract,
   nobleGt,

@@ -10,7 +10,7 @@ import {
   type LegacyParameters,
 } from '../../../lib/ibe/bb2/parameters.ts'
 import { parseParameters } from '../../../lib/ibe/parameters.ts'
-import { readVectors } from '../vectors.ts'
+import { readVectors } from '../../support/vectors.ts'
 
 interface RecordVector {
   readonly kind: 'record'

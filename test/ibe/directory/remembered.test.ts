@@ -23,7 +23,7 @@ import { formatParameters, type Parameters } from '../../../lib/ibe/parameters.t
 import { TRUST_SOURCES, type TrustSource } from '../../../lib/mail/scheme.ts'
 import { startDnsServer, type DnsServer, type ZoneEntry } from '../../support/dns-server.ts'
 import { checkBy } from '../checks.ts'
-import { readVectors } from '../vectors.ts'
+import { readVectors } from '../../support/vectors.ts'
 
 const DOMAIN = 'b.example'
 const NAME = `_ibemailkey.${DOMAIN}`

@@ -8,7 +8,7 @@ import { IDENTITY_DST } from '../../../lib/ibe/boneh-franklin.ts'
 import { createJobs, type IbeJobs } from '../../../lib/ibe/jobs.ts'
 import { extract, generateMasterKey, publicKey } from '../../../lib/ibe/kgc.ts'
 import { hashSigner, sign, SIGNER_DST } from '../../../lib/ibe/signature/cha-cheon.ts'
-import { fromHex, readVectors, toHex } from '../vectors.ts'
+import { fromHex, readVectors, toHex } from '../../support/vectors.ts'
 import { nobleSign, nobleSignerKey, nobleVerify } from './noble-cc.ts'
 
 interface Case {

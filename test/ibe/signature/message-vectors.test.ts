@@ -12,7 +12,7 @@ import { verifyMessage } from '../../../lib/ibe/signature/verify.ts'
 import { readMessage, type Message } from '../../../lib/mail/message.ts'
 import { bytesOf } from '../../mail/pieces.ts'
 import { fakeClock } from '../fake-clock.ts'
-import { fromHex, readVectors, toHex } from '../vectors.ts'
+import { fromHex, readVectors, toHex } from '../../support/vectors.ts'
 import { nobleVerify } from './noble-cc.ts'
 
 interface Vectors {
