@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { matchesMx } from '../../lib/mta-sts/match.ts'
 import type { Policy } from '../../lib/mta-sts/policy.ts'
-import { readVectors } from '../ibe/vectors.ts'
+import { readVectors } from '../support/vectors.ts'
 
 interface Vector {
   readonly pattern: string

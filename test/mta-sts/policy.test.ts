@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { PermError } from '../../lib/errors.ts'
 import { formatPolicy, parsePolicy } from '../../lib/mta-sts/policy.ts'
-import { readVectors } from '../ibe/vectors.ts'
+import { readVectors } from '../support/vectors.ts'
 
 type Vector =
   | {
