@@ -1,13 +1,13 @@
 // A directory with a file for each entry: what one machine keeps when it has no Redis. Safe with several processes, since
-// a file is replaced as a whole; what is over stays on the disk until it is written again.
+// a file is replaced as a whole; what is over stays on the disk until it is written again, or found by `keys` days later.
 import { createHash } from 'node:crypto'
-import { readFile, rm } from 'node:fs/promises'
+import { open, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../clock.ts'
 import { writeAtomically } from '../disk/atomic-file.ts'
 import { makeOwnDirectory } from '../disk/own-directory.ts'
 import { TempError } from '../errors.ts'
-import type { CacheEntry, CacheLog, ExpiringCache, OnDamage } from './cache.ts'
+import type { CacheEntry, CacheLog, OnDamage, SharedCache } from './cache.ts'
 import { expiresAtMs } from './ttl.ts'
 
 export interface FileCacheOptions {
@@ -19,8 +19,13 @@ export interface FileCacheOptions {
   readonly log?: CacheLog
 }
 
+/** So long after its end nobody is about to write it anew in the same moment. */
+const SWEPT_AFTER_MS = 86_400_000
+/** A claim is held for the time of a few system calls; one that is older was left behind. */
+const CLAIM_MS = 30_000
+
 /** A file that cannot be read or written is a TempError `cache/unreachable`. */
-export function createFileCache(options: FileCacheOptions): ExpiringCache {
+export function createFileCache(options: FileCacheOptions): SharedCache {
   const { directory, clock, onDamage = 'forget', log } = options
   // A name that any file system takes, and that tells nothing of the key.
   const fileOf = (key: string): string =>
@@ -40,17 +45,48 @@ export function createFileCache(options: FileCacheOptions): ExpiringCache {
   const forget = (key: string): Promise<void> =>
     reaching(fileOf(key), () => rm(fileOf(key), { force: true }))
 
+  const set = async (key: string, value: string, ttlSeconds: number): Promise<void> => {
+    const text = JSON.stringify({ key, value, expiresAtMs: expiresAtMs(clock, ttlSeconds) })
+    if (ttlSeconds <= 0) return forget(key)
+    await reaching(fileOf(key), async () => {
+      await makeOwnDirectory(directory)
+      await writeAtomically(fileOf(key), new TextEncoder().encode(text), { mode: 0o600 })
+    })
+  }
+  const keyIn = async (file: string): Promise<string | undefined> => {
+    const text = await readIfThere(file)
+    const entry = text === undefined ? undefined : parseAny(text)
+    if (entry === undefined) return undefined
+    if (entry.expiresAtMs > clock.nowMs()) return entry.key
+    if (entry.expiresAtMs + SWEPT_AFTER_MS < clock.nowMs()) await rm(file, { force: true })
+    return undefined
+  }
+
   return {
     getEntry,
     async get(key) {
       return (await getEntry(key))?.value
     },
-    async set(key, value, ttlSeconds) {
-      const text = JSON.stringify({ key, value, expiresAtMs: expiresAtMs(clock, ttlSeconds) })
-      if (ttlSeconds <= 0) return forget(key)
-      await reaching(fileOf(key), async () => {
-        await makeOwnDirectory(directory)
-        await writeAtomically(fileOf(key), new TextEncoder().encode(text), { mode: 0o600 })
+    set,
+    async setIfAbsent(key, value, ttlSeconds) {
+      await reaching(directory, () => makeOwnDirectory(directory))
+      const done = await reaching(fileOf(key), () =>
+        whileAlone(`${fileOf(key)}.claim`, async () => {
+          if ((await getEntry(key)) !== undefined) return false
+          await set(key, value, ttlSeconds)
+          return ttlSeconds > 0
+        }),
+      )
+      return done ?? false
+    },
+    async keys(prefix) {
+      return reaching(directory, async () => {
+        const found: string[] = []
+        for (const name of await namesIn(directory)) {
+          const key = await keyIn(join(directory, name))
+          if (key?.startsWith(prefix)) found.push(key)
+        }
+        return found
       })
     },
     delete: forget,
@@ -62,22 +98,58 @@ async function reaching<T>(file: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (cause) {
+    if (cause instanceof TempError) throw cause
     const reason = cause instanceof Error ? cause.message : 'unknown failure'
     throw new TempError('cache/unreachable', `${file}: ${reason}`, { cause })
   }
 }
 
-async function readIfThere(file: string): Promise<string | undefined> {
+/** What no two processes do at once; undefined: another one is doing it. */
+async function whileAlone<T>(claim: string, work: () => Promise<T>): Promise<T | undefined> {
+  const age = Date.now() - ((await unlessAbsent(() => stat(claim)))?.mtimeMs ?? Infinity)
+  if (age > CLAIM_MS) await rm(claim, { force: true })
   try {
-    return await readFile(file, 'utf8')
+    await (await open(claim, 'wx', 0o600)).close()
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    if (hasCode(error, 'EEXIST')) return undefined
+    throw error
+  }
+  try {
+    return await work()
+  } finally {
+    await rm(claim, { force: true })
+  }
+}
+
+async function namesIn(directory: string): Promise<readonly string[]> {
+  const names = (await unlessAbsent(() => readdir(directory))) ?? []
+  return names.filter((name) => name.endsWith('.json'))
+}
+
+function readIfThere(file: string): Promise<string | undefined> {
+  return unlessAbsent(() => readFile(file, 'utf8'))
+}
+
+async function unlessAbsent<T>(work: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await work()
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return undefined
     throw error
   }
 }
 
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code
+}
+
 /** The entry, or `undefined` for what we did not write, or not under this key. */
 function parseFile(text: string, wanted: string): CacheEntry | undefined {
+  const entry = parseAny(text)
+  return entry?.key === wanted ? { value: entry.value, expiresAtMs: entry.expiresAtMs } : undefined
+}
+
+function parseAny(text: string): (CacheEntry & { readonly key: string }) | undefined {
   let parsed: unknown
   try {
     parsed = JSON.parse(text)
@@ -87,7 +159,7 @@ function parseFile(text: string, wanted: string): CacheEntry | undefined {
   if (typeof parsed !== 'object' || parsed === null) return undefined
   if (!('key' in parsed) || !('value' in parsed) || !('expiresAtMs' in parsed)) return undefined
   const { key, value, expiresAtMs } = parsed
-  if (key !== wanted || typeof value !== 'string' || typeof expiresAtMs !== 'number')
+  if (typeof key !== 'string' || typeof value !== 'string' || typeof expiresAtMs !== 'number')
     return undefined
-  return Number.isFinite(expiresAtMs) ? { value, expiresAtMs } : undefined // 1e999 is JSON
+  return Number.isFinite(expiresAtMs) ? { key, value, expiresAtMs } : undefined // 1e999 is JSON
 }

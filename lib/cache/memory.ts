@@ -1,6 +1,6 @@
 // The cache in this process: bounded, and the entry that was not used for longest goes first.
 import type { Clock } from '../clock.ts'
-import type { CacheEntry, ExpiringCache } from './cache.ts'
+import type { CacheEntry, SharedCache } from './cache.ts'
 import { expiresAtMs } from './ttl.ts'
 
 export interface MemoryCacheOptions {
@@ -8,7 +8,7 @@ export interface MemoryCacheOptions {
   readonly maxEntries: number
 }
 
-export function createMemoryCache({ clock, maxEntries }: MemoryCacheOptions): ExpiringCache {
+export function createMemoryCache({ clock, maxEntries }: MemoryCacheOptions): SharedCache {
   const entries = new Map<string, CacheEntry>() // a Map keeps the order of insertion: the oldest is first
 
   const read = (key: string): CacheEntry | undefined => {
@@ -21,6 +21,14 @@ export function createMemoryCache({ clock, maxEntries }: MemoryCacheOptions): Ex
     entries.set(key, entry)
     return entry
   }
+  const write = (key: string, value: string, ttlSeconds: number): void => {
+    const entry = { value, expiresAtMs: expiresAtMs(clock, ttlSeconds) }
+    entries.delete(key)
+    if (ttlSeconds <= 0) return
+    entries.set(key, entry)
+    const [oldest] = entries.keys()
+    if (entries.size > maxEntries && oldest !== undefined) entries.delete(oldest)
+  }
 
   return {
     async get(key) {
@@ -30,12 +38,17 @@ export function createMemoryCache({ clock, maxEntries }: MemoryCacheOptions): Ex
       return read(key)
     },
     async set(key, value, ttlSeconds) {
-      const entry = { value, expiresAtMs: expiresAtMs(clock, ttlSeconds) }
-      entries.delete(key)
-      if (ttlSeconds <= 0) return
-      entries.set(key, entry)
-      const [oldest] = entries.keys()
-      if (entries.size > maxEntries && oldest !== undefined) entries.delete(oldest)
+      write(key, value, ttlSeconds)
+    },
+    async setIfAbsent(key, value, ttlSeconds) {
+      if (read(key) !== undefined) return false
+      write(key, value, ttlSeconds)
+      return ttlSeconds > 0
+    },
+    async keys(prefix) {
+      const nowMs = clock.nowMs()
+      const live = [...entries].filter(([, entry]) => entry.expiresAtMs > nowMs)
+      return live.map(([key]) => key).filter((key) => key.startsWith(prefix))
     },
     async delete(key) {
       entries.delete(key)

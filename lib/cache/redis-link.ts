@@ -7,7 +7,9 @@ export interface RedisClient {
   /** Connected, or trying to be. */
   readonly isOpen: boolean
   get(key: string): Promise<string | null>
-  set(key: string, value: string, options: { EX: number }): Promise<unknown>
+  set(key: string, value: string, options: { EX: number; NX?: true }): Promise<unknown>
+  /** The keys that a pattern of SCAN fits, page by page; some may come twice. */
+  pages(pattern: string): AsyncIterator<readonly string[]>
   del(key: string): Promise<unknown>
   connect(): Promise<unknown>
   close(): Promise<unknown>

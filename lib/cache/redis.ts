@@ -2,7 +2,7 @@
 import { createRequire } from 'node:module'
 import type { Clock } from '../clock.ts'
 import { TempError } from '../errors.ts'
-import type { CacheEntry, CacheLog, ExpiringCache, OnDamage } from './cache.ts'
+import type { CacheEntry, CacheLog, OnDamage, SharedCache } from './cache.ts'
 import { formatEnvelope, parseEnvelope } from './redis-envelope.ts'
 import { parseRedisUrl } from './redis-url.ts'
 import { createRedisLink, type RedisClient } from './redis-link.ts'
@@ -47,12 +47,15 @@ export interface RedisCacheOptions {
 }
 
 const RETRY_MAX_MS = 2000
+const PAGE_KEYS = 500
+const CLAIM = '/claim'
+const CLAIM_SECONDS = 30
 
 /**
  * Connects with the first command. What goes wrong with Redis is a TempError `cache/unreachable`, in no more than
  * `timeoutMs`; a value that is not ours is reported and as good as none, unless `onDamage` says otherwise.
  */
-export function createRedisCache(options: RedisCacheOptions): ExpiringCache {
+export function createRedisCache(options: RedisCacheOptions): SharedCache {
   const { clock, log, keyPrefix = 'hisho:', timeoutMs = 500, onDamage = 'forget' } = options
   const { open, secrets } = clientFactory(options, timeoutMs)
   const link = createRedisLink({ open, secrets, timeoutMs })
@@ -76,18 +79,61 @@ export function createRedisCache(options: RedisCacheOptions): ExpiringCache {
     return entry && entry.expiresAtMs > clock.nowMs() ? entry : undefined
   }
 
+  const set = async (key: string, value: string, ttlSeconds: number): Promise<void> => {
+    const text = formatEnvelope({ value, expiresAtMs: expiresAtMs(clock, ttlSeconds) })
+    await link.run((client) =>
+      ttlSeconds > 0
+        ? client.set(keyPrefix + key, text, { EX: Math.ceil(ttlSeconds) })
+        : client.del(keyPrefix + key),
+    )
+  }
+  const setNew = async (key: string, value: string, ttlSeconds: number): Promise<boolean> => {
+    const text = formatEnvelope({ value, expiresAtMs: expiresAtMs(clock, ttlSeconds) })
+    if (ttlSeconds <= 0) return false
+    const EX = Math.ceil(ttlSeconds)
+    return (
+      (await link.run((client) => client.set(keyPrefix + key, text, { EX, NX: true }))) !== null
+    )
+  }
+  /** Of keys of one page: what is over by our clock is not there, and what is damaged is. */
+  const liveOf = async (page: readonly string[]): Promise<readonly string[]> => {
+    const texts = await link.run((client) => Promise.all(page.map((key) => client.get(key))))
+    return page.filter((_, at) => {
+      const text = texts[at]
+      if (typeof text !== 'string') return false
+      const entry = parseEnvelope(text)
+      return entry === undefined || entry.expiresAtMs > clock.nowMs()
+    })
+  }
+
   return {
     getEntry,
     async get(key) {
       return (await getEntry(key))?.value
     },
-    async set(key, value, ttlSeconds) {
-      const text = formatEnvelope({ value, expiresAtMs: expiresAtMs(clock, ttlSeconds) })
-      await link.run((client) =>
-        ttlSeconds > 0
-          ? client.set(keyPrefix + key, text, { EX: Math.ceil(ttlSeconds) })
-          : client.del(keyPrefix + key),
-      )
+    set,
+    async setIfAbsent(key, value, ttlSeconds) {
+      if (await setNew(key, value, ttlSeconds)) return true
+      if (ttlSeconds <= 0 || (await getEntry(key)) !== undefined) return false
+      // It is over by our clock and not yet by that of Redis: whoever has the claim replaces it.
+      if (!(await setNew(`${key}${CLAIM}`, '', CLAIM_SECONDS))) return false
+      const isOver = (await getEntry(key)) === undefined
+      if (isOver) await set(key, value, ttlSeconds)
+      await link.run((client) => client.del(`${keyPrefix}${key}${CLAIM}`))
+      return isOver
+    },
+    async keys(prefix) {
+      const found = new Set<string>()
+      let pages: AsyncIterator<readonly string[]> | undefined
+      for (;;) {
+        const page = await link.run((client) => {
+          pages ??= client.pages(`${escapeGlob(keyPrefix + prefix)}*`)
+          return pages.next()
+        })
+        if (page.done === true) return [...found]
+        for (const key of await liveOf(page.value))
+          if (!key.endsWith(CLAIM)) found.add(key.slice(keyPrefix.length))
+      }
     },
     async delete(key) {
       await link.run((client) => client.del(keyPrefix + key))
@@ -133,11 +179,17 @@ function clientFactory(
     const { createClient, createCluster, createSentinel } = loadRedis()
     if (target.kind === 'cluster') {
       const rootNodes = target.nodes.map((node) => ({ ...common, socket: { ...socket, ...node } }))
-      return createCluster({ RESP: 2, rootNodes, defaults: common })
+      const cluster = createCluster({ RESP: 2, rootNodes, defaults: common })
+      // No node knows the keys of another.
+      const pages = async function* (MATCH: string): AsyncGenerator<readonly string[]> {
+        for (const master of cluster.masters)
+          yield* (await cluster.nodeClient(master)).scanIterator({ MATCH, COUNT: PAGE_KEYS })
+      }
+      return Object.assign(cluster, { pages })
     }
     if (target.kind === 'sentinel') {
       const { name, sentinels, sentinelUsername, sentinelPassword, database = 0 } = target
-      return createSentinel({
+      const sentinel = createSentinel({
         name,
         sentinelRootNodes: [...sentinels],
         RESP: 2,
@@ -149,9 +201,15 @@ function clientFactory(
         },
         maxCommandRediscovers: 1,
       })
+      return Object.assign(sentinel, {
+        pages: (MATCH: string) => sentinel.scanIterator({ MATCH, COUNT: PAGE_KEYS }),
+      })
     }
     const { host = '', port = 0, database = 0 } = parsed ?? {}
-    return createClient({ ...common, socket: { ...socket, host, port }, database })
+    const client = createClient({ ...common, socket: { ...socket, host, port }, database })
+    return Object.assign(client, {
+      pages: (MATCH: string) => client.scanIterator({ MATCH, COUNT: PAGE_KEYS }),
+    })
   }
 }
 
@@ -159,6 +217,11 @@ function clientFactory(
 function reconnectStrategy(retries: number, cause: Error): number | false {
   if (cause instanceof loadRedis().ErrorReply) return false
   return Math.min(50 * 2 ** Math.min(retries, 6), RETRY_MAX_MS)
+}
+
+/** What SCAN would take for more than itself. */
+function escapeGlob(text: string): string {
+  return text.replaceAll(/[\\*?[\]^-]/g, '\\$&')
 }
 
 function isWrongType(error: unknown): boolean {

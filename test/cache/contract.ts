@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
 import type { Clock } from '../../lib/clock.ts'
-import type { Cache } from '../../lib/cache/cache.ts'
+import type { Cache, SharedCache } from '../../lib/cache/cache.ts'
 
 export interface TestClock extends Clock {
   pass(seconds: number): void
@@ -13,8 +13,8 @@ export function createTestClock(startMs = Date.UTC(2026, 0, 1)): TestClock {
   return { nowMs: () => now, pass: (seconds) => (now += seconds * 1000) }
 }
 
-export interface World {
-  readonly cache: Cache
+export interface World<C extends Cache = Cache> {
+  readonly cache: C
   readonly clock: TestClock
 }
 
@@ -127,6 +127,74 @@ export function cacheContract(
       const { cache } = await open(t)
       await cache.close()
       await cache.close()
+    })
+  })
+}
+
+/** What those are held to beside that several processes share. */
+export function sharedCacheContract(
+  name: string,
+  open: (t: TestContext) => Promise<World<SharedCache>>,
+  skip: string | false = false,
+): void {
+  cacheContract(name, open, skip)
+  describe(`${name} keeps the contract of a shared cache`, { skip }, () => {
+    it('lists the keys that begin alike and are not over', async (t) => {
+      const { cache, clock } = await open(t)
+      assert.deepEqual(await cache.keys(''), [])
+      const keys = ['p/a', 'p/b c', 'p/*', 'p/[x]', 'p/\\', 'p/ключ', 'p/']
+      for (const key of keys) await cache.set(key, `value of ${key}`, 60)
+      for (const key of ['p', 'q/a', 'xp/a', 'P/a', '*', '']) await cache.set(key, 'x', 60)
+      await cache.set('p/short', 'x', 10)
+      await cache.set('p/gone', 'x', 60)
+      await cache.delete('p/gone')
+      clock.pass(10)
+      assert.deepEqual([...(await cache.keys('p/'))].sort(), [...keys].sort())
+      assert.deepEqual(await cache.keys('p/[x'), ['p/[x]'])
+      assert.deepEqual(await cache.keys('p/?'), [])
+      assert.equal((await cache.keys('')).length, keys.length + 6)
+    })
+
+    it('lists a thousand keys, each once', async (t) => {
+      const { cache } = await open(t)
+      const keys = Array.from({ length: 900 }, (_, i) => `${i}.example`)
+      await Promise.all(keys.map((key) => cache.set(key, key, 60)))
+      assert.deepEqual([...(await cache.keys(''))].sort(), keys.sort())
+    })
+
+    it('sets what is absent and leaves alone what is there', async (t) => {
+      const { cache, clock } = await open(t)
+      assert.equal(await cache.setIfAbsent('lease', 'mine', 10), true)
+      assert.equal(await cache.setIfAbsent('lease', 'yours', 1000), false)
+      clock.pass(9.999)
+      assert.equal(await cache.setIfAbsent('lease', 'yours', 1000), false)
+      assert.equal(await cache.get('lease'), 'mine')
+      clock.pass(0.001)
+      assert.equal(await cache.get('lease'), undefined)
+    })
+
+    it('sets what is over, with its own TTL', async (t) => {
+      const { cache, clock } = await open(t)
+      await cache.set('lease', 'old', 10)
+      clock.pass(10)
+      assert.equal(await cache.setIfAbsent('lease', 'new', 20), true)
+      assert.equal(await cache.get('lease'), 'new')
+      assert.equal(await cache.setIfAbsent('lease', 'other', 20), false)
+      clock.pass(20)
+      assert.equal(await cache.get('lease'), undefined)
+      await cache.delete('lease')
+      assert.equal(await cache.setIfAbsent('lease', 'again', 20), true)
+    })
+
+    it('lets one of many have what is absent, and what is over', async (t) => {
+      const { cache, clock } = await open(t)
+      for (const round of [1, 2]) {
+        const names = Array.from({ length: 20 }, (_, i) => `${round} ${i}`)
+        const won = await Promise.all(names.map((name) => cache.setIfAbsent('lease', name, 10)))
+        assert.equal(won.filter(Boolean).length, 1)
+        assert.equal(await cache.get('lease'), names[won.indexOf(true)])
+        clock.pass(10)
+      }
     })
   })
 }

@@ -10,6 +10,7 @@ import {
   rmSync,
   statSync,
   truncateSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -18,13 +19,13 @@ import { afterEach, beforeEach, describe, it, type TestContext } from 'node:test
 import { createFileCache } from '../../lib/cache/file.ts'
 import { TempError } from '../../lib/errors.ts'
 import { mountMissing, mountSmallDisk } from '../support/tmpfs.ts'
-import { cacheContract, createTestClock } from './contract.ts'
+import { sharedCacheContract, createTestClock } from './contract.ts'
 import { createTestLog } from './log.ts'
 
 const MODULE = join(__dirname, '..', '..', 'lib', 'cache', 'file.js')
 const CENTURY_SECONDS = 100 * 31_557_600
 
-cacheContract('a directory of files', async (t: TestContext) => {
+sharedCacheContract('a directory of files', async (t: TestContext) => {
   const folder = mkdtempSync(join(tmpdir(), 'hisho-store-'))
   t.after(() => rmSync(folder, { recursive: true, force: true }))
   const clock = createTestClock()
@@ -163,6 +164,64 @@ describe('a cache in files', () => {
       }),
     )
     assert.deepEqual(codes, [0, 0])
+    assert.equal(readdirSync(directory).length, 1)
+  })
+
+  it('of several processes that want one key one gets it, when it is absent and when it is over', async () => {
+    const script = `
+      const { createFileCache } = require(${JSON.stringify(MODULE)})
+      const [directory, name, startMs] = process.argv.slice(1)
+      const won = []
+      const work = async () => {
+        const cache = createFileCache({ directory, clock: { nowMs: Date.now }, onDamage: 'fail' })
+        while (Date.now() < Number(startMs)) await new Promise(setImmediate)
+        for (let at = 0; at < 200; at++) if (await cache.setIfAbsent('lease ' + at, name, 600)) won.push(at)
+        process.stdout.write(JSON.stringify(won))
+      }
+      work().catch((error) => { console.error(error); process.exitCode = 1 })`
+    const past = createFileCache({ directory, clock: createTestClock(Date.now() - 100_000) })
+    for (let at = 0; at < 100; at += 1) await past.set(`lease ${at}`, 'old', 60)
+    const startMs = String(Date.now() + 700)
+    const outputs = await Promise.all(
+      ['x', 'y', 'z'].map(async (name) => {
+        const child = spawn(process.execPath, ['-e', script, directory, name, startMs], {
+          stdio: ['ignore', 'pipe', 'inherit'],
+        })
+        const pieces: string[] = []
+        child.stdout.on('data', (piece) => pieces.push(String(piece)))
+        assert.deepEqual(await once(child, 'close'), [0, null])
+        return JSON.parse(pieces.join('')) as number[]
+      }),
+    )
+    const won = outputs.flat().toSorted((one, other) => one - other)
+    assert.deepEqual(
+      won,
+      Array.from({ length: 200 }, (_, at) => at),
+    )
+    assert.equal(readdirSync(directory).length, 200, 'nothing is left of the claims')
+  })
+
+  it('goes on without a claim that was left behind', async () => {
+    const cache = createFileCache({ directory, clock })
+    await cache.set('lease', 'x', 60)
+    const claim = `${onlyFile()}.claim`
+    await cache.delete('lease')
+    writeFileSync(claim, '')
+    assert.equal(await cache.setIfAbsent('lease', 'x', 60), false)
+    utimesSync(claim, new Date(0), new Date(0))
+    assert.equal(await cache.setIfAbsent('lease', 'x', 60), true)
+  })
+
+  it('what is over for days is taken from the disk when the keys are listed', async () => {
+    const clock = createTestClock()
+    const cache = createFileCache({ directory, clock })
+    await cache.set('short', 'x', 60)
+    await cache.set('long', 'x', 1_000_000)
+    clock.pass(86_000)
+    assert.deepEqual(await cache.keys(''), ['long'])
+    assert.equal(readdirSync(directory).length, 2)
+    clock.pass(500)
+    assert.deepEqual(await cache.keys(''), ['long'])
     assert.equal(readdirSync(directory).length, 1)
   })
 })

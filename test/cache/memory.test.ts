@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { createMemoryCache } from '../../lib/cache/memory.ts'
 import { clampTtl } from '../../lib/cache/ttl.ts'
-import { cacheContract, createTestClock } from './contract.ts'
+import { sharedCacheContract, createTestClock } from './contract.ts'
 
-cacheContract('memory', async () => {
+sharedCacheContract('memory', async () => {
   const clock = createTestClock()
   return { clock, cache: createMemoryCache({ clock, maxEntries: 1000 }) }
 })

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it, type TestContext } from 'node:test'
-import type { ExpiringCache } from '../../lib/cache/cache.ts'
+import type { SharedCache } from '../../lib/cache/cache.ts'
 import { createRedisCache, type RedisCacheOptions } from '../../lib/cache/redis.ts'
 import { TempError } from '../../lib/errors.ts'
 import {
@@ -14,7 +14,7 @@ import {
   startSentinel,
   type RedisServer,
 } from '../support/redis-server.ts'
-import { cacheContract, createTestClock } from './contract.ts'
+import { sharedCacheContract, createTestClock } from './contract.ts'
 import { createTestLog } from './log.ts'
 
 const unreachable = (error: unknown): boolean =>
@@ -24,7 +24,7 @@ const unreachable = (error: unknown): boolean =>
 function open(
   t: TestContext,
   options: Omit<RedisCacheOptions, 'clock'> & Partial<RedisCacheOptions>,
-): ExpiringCache {
+): SharedCache {
   const cache = createRedisCache({ clock: createTestClock(), timeoutMs: 5000, ...options })
   t.after(() => cache.close())
   return cache
@@ -43,7 +43,7 @@ describe('Redis', { skip: redisMissing }, () => {
   })
   after(() => server.close())
 
-  cacheContract('Redis', async (t) => {
+  sharedCacheContract('Redis', async (t) => {
     const clock = createTestClock()
     const keyPrefix = `test ${(prefixes += 1)}:`
     return { clock, cache: open(t, { target: at(server), clock, keyPrefix }) }
@@ -122,6 +122,14 @@ describe('Redis', { skip: redisMissing }, () => {
     for (let i = 0; i < 5; i += 1) await assert.rejects(cache.get('a'), unreachable)
     own.resume()
     assert.equal(await untilFulfilled(() => cache.get('a')), 'x')
+  })
+
+  it('lists keys under its own prefix alone, those with foreign values too', async (t) => {
+    const cache = open(t, { target: at(server), keyPrefix: 'list*:' })
+    await cache.set('mine', 'x', 60)
+    await server.cli('set', 'list*:foreign', 'no JSON')
+    await server.cli('set', 'list-other:mine', '{"v":"x","e":9e15}')
+    assert.deepEqual([...(await cache.keys(''))].sort(), ['foreign', 'mine'])
   })
 
   it('fails when it is full', async (t) => {
@@ -223,6 +231,8 @@ describe('Redis', { skip: redisMissing }, () => {
     await cache.set('a', 'x', 60)
     assert.equal(await cache.get('a'), 'x')
     assert.equal(await own.cli('-n', '2', 'keys', '*'), 'hisho:a')
+    assert.deepEqual(await cache.keys(''), ['a'])
+    assert.equal(await cache.setIfAbsent('a', 'y', 60), false)
 
     const quick = open(t, { target: { kind: 'sentinel', name: 'mail', sentinels }, timeoutMs: 200 })
     await untilFulfilled(() => quick.get('a'))
@@ -251,6 +261,9 @@ describe('Redis', { skip: redisMissing }, () => {
     await Promise.all(keys.map((key) => cache.set(key, key, 60)))
     assert.deepEqual(await Promise.all(keys.map((key) => cache.get(key))), keys)
     for (const node of nodes) assert.notEqual(await node.cli('dbsize'), '0')
+    assert.deepEqual([...(await cache.keys(''))].sort(), keys.sort())
+    assert.equal(await cache.setIfAbsent('lease', 'mine', 60), true)
+    assert.equal(await cache.setIfAbsent('lease', 'yours', 60), false)
 
     const quick = open(t, {
       target: { kind: 'cluster', nodes: [{ host: '127.0.0.1', port: first.port }] },
