@@ -1,17 +1,27 @@
 // The way of mail to other servers: what lib/delivery decides with, wired. A plugin switches on what it stands for.
 import type { Clock } from '../clock.ts'
-import type { HostFinder } from '../dane/outcome.ts'
-import { resolveAddresses } from '../dns/addresses.ts'
+import type { SharedCache } from '../cache/cache.ts'
+import { createHostFinder } from '../dane/find.ts'
+import { createCachingResolver } from '../dns/caching.ts'
 import type { Resolver } from '../dns/resolver.ts'
 import { formatAttempt, type Attempt } from '../delivery/attempt.ts'
 import { judge, type Handshake, type Judgement } from '../delivery/judge.ts'
 import type { Order, Plan, PlannedHost } from '../delivery/order.ts'
 import { createPlanner } from '../delivery/plan.ts'
-import { HishoError } from '../errors.ts'
-import type { PolicyFinder } from '../mta-sts/outcome.ts'
+import type { KeepingPolicyFinder } from '../mta-sts/finder.ts'
+import type { StsOutcome } from '../mta-sts/outcome.ts'
 import type { TableFile } from '../protection/table-file.ts'
 import type { DaneSettings, DeliverySettings, MtaStsSettings } from './delivery-settings.ts'
+import {
+  createDanePart,
+  createMtaStsPart,
+  type DanePart,
+  type MtaStsPart,
+} from './delivery-parts.ts'
 import type { Log } from './services.ts'
+import type { SharedSettings } from './settings.ts'
+
+const NO_POLICY: StsOutcome = { status: 'none', failure: undefined }
 
 export interface Delivery {
   readonly settings: DeliverySettings
@@ -25,6 +35,8 @@ export interface Delivery {
   plan(order: Order, signal?: AbortSignal): Promise<Plan>
   judge(planned: PlannedHost, handshake: Handshake): Judgement
   report(attempt: Attempt): void
+  /** undefined: MTA-STS is not used here. */
+  policies(): KeepingPolicyFinder | undefined
   /** In the one process, or each worker, that delivers: what is done in the background. */
   start(): void
   close(): Promise<void>
@@ -37,40 +49,46 @@ export type OrderFacts = Pick<
 
 export interface DeliveryOptions {
   readonly settings: DeliverySettings
+  readonly dns: SharedSettings['dns']
   readonly table: TableFile
   readonly resolver: Resolver
+  /** Where policies are kept: it must fail where it cannot say. Closed by its owner. */
+  readonly store: SharedCache
   readonly clock: Clock
   readonly log: Log
 }
 
+/** Of each record type. */
+const MAX_ANSWERS = 20_000
+
 export function createDelivery(options: DeliveryOptions): Delivery {
-  const { settings, table, resolver, clock, log } = options
-  let on = false
-  const policies: PolicyFinder = {
-    find: async () => ({ status: 'none', failure: undefined }),
-  }
-  const hosts: HostFinder = {
-    async find(host, _port, signal) {
-      try {
-        const addresses = await resolveAddresses(resolver, host, signal)
-        if (addresses.length === 0) return { status: 'no-address' }
-        return { status: 'reachable', addresses, dane: { status: 'none', reason: 'DANE is off' } }
-      } catch (error) {
-        if (!(error instanceof HishoError)) throw error
-        return { status: 'unknown', reason: error.message }
-      }
-    },
-  }
-  const planner = createPlanner({ resolver, hosts, policies, port: settings.port })
+  const { settings, table, clock, log } = options
+  const resolver = createCachingResolver({
+    resolver: options.resolver,
+    clock,
+    maxEntries: MAX_ANSWERS,
+  })
+  let mtaSts: MtaStsPart | undefined
+  let dane: DanePart | undefined
+  const planner = createPlanner({
+    resolver,
+    hosts: createHostFinder({
+      resolver,
+      isOn: async (signal) => (await dane?.isOn(signal)) ?? false,
+    }),
+    policies: { find: async (domain, signal) => (await mtaSts?.find(domain, signal)) ?? NO_POLICY },
+    port: settings.port,
+  })
   return {
     settings,
-    isOn: () => on,
-    useMtaSts() {
-      on = true
+    isOn: () => mtaSts !== undefined || dane !== undefined,
+    useMtaSts(part, isEnabled) {
+      mtaSts ??= createMtaStsPart({ ...options, resolver }, part, isEnabled)
     },
-    useDane() {
-      on = true
+    useDane(part, isEnabled) {
+      dane ??= createDanePart(options, part, isEnabled)
     },
+    policies: () => mtaSts?.kept,
     orderFor(domain, facts) {
       const { transport, floor } = table.current().ruleFor(domain)
       return { domain, transport, floor, ...facts }
@@ -82,7 +100,12 @@ export function createDelivery(options: DeliveryOptions): Delivery {
         attempt.outcome.status === 'judged' && attempt.outcome.judgement.verdict === 'deliver'
       log(calm ? 'info' : 'warn', formatAttempt(attempt))
     },
-    start() {},
-    async close() {},
+    start() {
+      mtaSts?.start()
+      dane?.start()
+    },
+    async close() {
+      await mtaSts?.close()
+    },
   }
 }

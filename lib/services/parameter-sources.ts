@@ -1,5 +1,5 @@
 // Who is asked for the parameters of other domains, and where is kept what was learnt of them.
-import type { Cache } from '../cache/cache.ts'
+import type { SharedCache } from '../cache/cache.ts'
 import { createFileCache } from '../cache/file.ts'
 import { createRedisCache } from '../cache/redis.ts'
 import type { Clock } from '../clock.ts'
@@ -52,7 +52,7 @@ export function createParameterSources(
 }
 
 /** Not layered and not forgiving: "never seen" must be true. */
-export function createStore({ redis, storeDirectory }: SharedSettings, clock: Clock): Cache {
+export function createStore({ redis, storeDirectory }: SharedSettings, clock: Clock): SharedCache {
   return redis
     ? createRedisCache({ ...redis, clock, onDamage: 'fail' })
     : createFileCache({ directory: storeDirectory, clock, onDamage: 'fail' })

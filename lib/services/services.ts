@@ -125,7 +125,15 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
       log,
     })
   const keys: KeySource = remote ?? masterKeys
-  const delivery = createDelivery({ settings: settings.delivery, table, resolver, clock, log })
+  const delivery = createDelivery({
+    settings: settings.delivery,
+    dns: settings.dns,
+    table,
+    resolver,
+    store,
+    clock,
+    log,
+  })
   return {
     table,
     keyRing,
