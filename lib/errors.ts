@@ -11,6 +11,7 @@ const DETAIL = {
   'crypto/busy': '3.2',
   'crypto/unsupported': '7.6',
   'crypto/worker': '3.0',
+  'delivery/requiretls': '7.10',
   'dns/malformed': '4.3',
   'dns/refused': '4.3',
   'dns/servfail': '4.3',

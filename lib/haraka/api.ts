@@ -104,6 +104,9 @@ export interface Connection extends Loggers {
   readonly local: { readonly host: string }
   readonly remote: { readonly closed?: boolean; readonly ip?: string }
   readonly notes: { readonly auth_user?: unknown }
+  readonly tls: { readonly enabled: boolean }
+  /** Lines of the answer to EHLO, while it is made. */
+  capabilities: string[] | null
   transaction: Transaction | null
   /** Adds to the Authentication-Results of this server, which Haraka writes after data_post. */
   auth_results(result: string): void

@@ -19,7 +19,9 @@ export async function checkProtected(services: Services, connection: Connection)
 
 /** First of all in get_mx: mail in the queue, wherever it came from. */
 export async function checkQueued(services: Services, hmail: HMail): Promise<Verdict> {
-  if (hmail.todo) refuseUnprotected(services, hmail.todo.rcpt_to, hmail.todo.notes)
+  if (!hmail.todo) return GO_ON
+  refuseUnprotected(services, hmail.todo.rcpt_to, hmail.todo.notes)
+  if (!services.delivery.isOn()) refuseBelowFloor(services, hmail.todo.rcpt_to, hmail.todo.notes)
   return GO_ON
 }
 
@@ -38,6 +40,26 @@ function refuseUnprotected(
         `${host} requires encryption and this message is not encrypted: held back`,
       )
     }
+  }
+}
+
+/** A floor of transport is kept by hisho/mta_sts and hisho/dane; without them nobody would. */
+function refuseBelowFloor(
+  services: Services,
+  recipients: readonly { readonly address: string; readonly host: string }[],
+  notes: Readonly<Record<string, unknown>>,
+): void {
+  const table = services.table.current()
+  const mark = markOf(notes)
+  for (const { address, host } of recipients) {
+    if (table.isLocal(host)) continue
+    const { floor } = table.ruleFor(host)
+    const isEncrypted = mark?.protected === true && covers(mark, address)
+    if (floor === 'transport' || (floor === 'either' && !isEncrypted))
+      throw new TempError(
+        'haraka/unprotected',
+        `the floor of ${host} is ${floor}, and neither hisho/mta_sts nor hisho/dane is there to keep it: held back`,
+      )
   }
 }
 

@@ -2,7 +2,16 @@
 import type { Field } from './header.ts'
 
 /** All else is inside only. */
-const SHOWN = new Set(['from', 'to', 'cc', 'date', 'message-id', 'references', 'in-reply-to'])
+const SHOWN = new Set([
+  'from',
+  'to',
+  'cc',
+  'date',
+  'message-id',
+  'references',
+  'in-reply-to',
+  'tls-required', // for the servers on the way: RFC 8689 section 3
+])
 
 export function shownFields(original: readonly Field[]): Field[] {
   return original.filter((field) => SHOWN.has(field.name)).map(asAscii)
