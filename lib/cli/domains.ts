@@ -37,6 +37,8 @@ export async function listDomains(
         'TRUST',
         'NO SIGNATURE',
         'BAD SIGNATURE',
+        'TRANSPORT',
+        'FLOOR',
       ],
       table.rules.map((rule) => [
         rule.pattern,
@@ -46,6 +48,8 @@ export async function listDomains(
         rule.paramsTrust.join(','),
         rule.missingSignature,
         rule.failedSignature,
+        rule.transport,
+        rule.floor,
       ]),
     ),
   )

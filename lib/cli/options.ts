@@ -1,6 +1,7 @@
 // Values of options and arguments, as they come from the command line. What is wrong with one is a usage error.
 import { InvalidArgumentError } from 'commander'
 import { TRUST_SOURCES, type TrustSource } from '../mail/scheme.ts'
+import { FLOORS, TRANSPORTS, type Floor, type Transport } from '../mail/transport.ts'
 import type { EncryptMode, OnLookupFailure, SignatureAction } from '../protection/domain-table.ts'
 import type { MasterKeyScheme, Period } from '../vault/contents.ts'
 import { parseDomain } from './kgc.ts'
@@ -37,6 +38,14 @@ export function asEncryptMode(text: string): EncryptMode {
 
 export function asSignatureAction(text: string): SignatureAction {
   return oneOf(SIGNATURE_ACTIONS, text)
+}
+
+export function asTransport(text: string): Transport {
+  return oneOf(TRANSPORTS, text)
+}
+
+export function asFloor(text: string): Floor {
+  return oneOf(FLOORS, text)
 }
 
 export function asTrustSources(text: string): readonly TrustSource[] {

@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs'
 import { Command } from 'commander'
 import { PermError } from '../errors.ts'
 import type { TrustSource } from '../mail/scheme.ts'
+import { FLOORS, TRANSPORTS, type Floor, type Transport } from '../mail/transport.ts'
 import type { EncryptMode, OnLookupFailure, SignatureAction } from '../protection/domain-table.ts'
 import type { Period } from '../vault/contents.ts'
 import { acceptParameters } from './accept.ts'
@@ -21,13 +22,16 @@ import {
   asList,
   asOnLookupFailure,
   asPeriod,
+  asFloor,
   asSignatureAction,
+  asTransport,
   asTrustSources,
   collectDomains,
   collectTexts,
 } from './options.ts'
 import { checkParameters, showParameters } from './params.ts'
 import { addAccident, addKgc } from './program-keys.ts'
+import { addTls } from './program-tls.ts'
 import { changePassphrase, listVault } from './vault.ts'
 
 /** Runs an action with a context that is closed after it. */
@@ -58,6 +62,7 @@ export function buildProgram(
   addAccident(program, run)
   addParams(program, run)
   addDomains(program, run)
+  addTls(program, run)
   addFilters(program, run)
   addVault(program, run)
   addDoctor(program, run)
@@ -146,6 +151,8 @@ interface RuleOptions {
   readonly paramsTrust?: readonly TrustSource[]
   readonly missingSignature?: SignatureAction
   readonly failedSignature?: SignatureAction
+  readonly transport?: Transport
+  readonly floor?: Floor
 }
 
 function addDomains(program: Command, run: Run): void {
@@ -166,9 +173,11 @@ function addDomains(program: Command, run: Run): void {
     .option('--params-trust <sources>', 'of dnssec, doh, well_known, continuity', asTrustSources)
     .option('--missing-signature <what>', 'accept, mark, reject', asSignatureAction)
     .option('--failed-signature <what>', 'accept, mark, reject', asSignatureAction)
+    .option('--transport <what>', TRANSPORTS.join(', '), asTransport)
+    .option('--floor <what>', FLOORS.join(', '), asFloor)
     .action(async (domain: string, options: RuleOptions) => {
       const { encrypt: mode, schemes, onLookupFailure, paramsTrust } = options
-      const { missingSignature, failedSignature } = options
+      const { missingSignature, failedSignature, transport, floor } = options
       const change = {
         ...(mode && { encrypt: mode }),
         ...(schemes && { schemes }),
@@ -176,6 +185,8 @@ function addDomains(program: Command, run: Run): void {
         ...(paramsTrust && { params_trust: paramsTrust }),
         ...(missingSignature && { missing_signature: missingSignature }),
         ...(failedSignature && { failed_signature: failedSignature }),
+        ...(transport && { transport }),
+        ...(floor && { floor }),
       }
       await run((context) => setDomain(context, domain, change))
     })

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { PermError } from '../errors.ts'
 import { normalizeDomain } from '../ibe/mail-domain.ts'
 import type { TrustSource } from '../mail/scheme.ts'
+import type { Floor, Transport } from '../mail/transport.ts'
 import {
   parseDomainTable,
   type EncryptMode,
@@ -20,6 +21,8 @@ export interface RuleChange {
   readonly params_trust?: readonly TrustSource[]
   readonly missing_signature?: SignatureAction
   readonly failed_signature?: SignatureAction
+  readonly transport?: Transport
+  readonly floor?: Floor
 }
 
 type Edit = (text: string, file: string) => string

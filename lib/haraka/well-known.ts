@@ -1,24 +1,27 @@
-// What hisho/well_known answers: all that a domain of ours publishes, as text, one record a line. RFC 8615; HTTP's words
-// are RFC 9110's. docs/well_known.md.
+// What hisho/well_known answers: the texts that a domain of ours publishes, each at its path and host. RFC 8615; HTTP's
+// words are RFC 9110's. docs/well_known.md.
 import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { HishoError, TempError } from '../errors.ts'
-import type { Ibe } from '../ibe/ibe.ts'
 import { normalizeDomain } from '../ibe/mail-domain.ts'
-import { ownRecords } from '../services/own-records.ts'
 import type { WellKnownPluginSettings } from '../services/plugin-settings.ts'
-import type { Log, Services } from '../services/services.ts'
-import type { VaultContents } from '../vault/contents.ts'
+import type { Log } from '../services/services.ts'
 import type { HttpHandler, HttpHost, Plugin } from './api.ts'
 import { describe } from './hook.ts'
 
-const PATH = '/.well-known/ibemail.txt'
-const HOST_LABEL = 'ibemail.'
 const MAX_AGE_SECONDS = 3600
 const RETRY_AFTER_SECONDS = 60
 
-export interface WellKnownOptions extends Pick<Services, 'table' | 'keyRing'> {
-  readonly ibe: Pick<Ibe, 'signRecord'>
+export interface WellKnownText {
+  readonly path: string
+  /** The first label of the host, before the domain. */
+  readonly label: string
+  /** Empty: the domain publishes none. */
+  textFor(domain: string): Promise<string>
+}
+
+export interface WellKnownOptions {
+  readonly texts: readonly WellKnownText[]
   readonly settings: () => WellKnownPluginSettings
   readonly log: Log
 }
@@ -29,22 +32,26 @@ interface Answer {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-/** Answers for its path alone, and never throws. */
-export function createWellKnown(options: WellKnownOptions): HttpHandler {
-  const { settings, log } = options
-  const textFor = createTexts(options)
-  const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const answer = await answerTo(request, settings(), textFor).catch((error: unknown) => {
+/** Answers for the paths of its texts alone, and never throws. */
+export function createWellKnown({ texts, settings, log }: WellKnownOptions): HttpHandler {
+  const serve = async (
+    text: WellKnownText,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> => {
+    const answer = await answerTo(request, settings(), text).catch((error: unknown) => {
       const known = error instanceof HishoError
       const reason = known || !(error instanceof Error) ? describe(error) : `a bug: ${error.stack}`
-      log(known ? 'warn' : 'error', `${PATH}: ${reason}`)
+      log(known ? 'warn' : 'error', `${text.path}: ${reason}`)
       return error instanceof TempError ? LATER : FAILED
     })
     send(request, response, answer)
   }
   return (request, response, passOn) => {
-    if (!settings().enabled || targetOf(request).path !== PATH) return passOn()
-    serve(request, response).catch(() => response.destroy())
+    const { path } = targetOf(request)
+    const text = texts.find((one) => one.path === path)
+    if (!settings().enabled || text === undefined) return passOn()
+    serve(text, request, response).catch(() => response.destroy())
   }
 }
 
@@ -56,11 +63,11 @@ const LATER: Answer = {
   headers: { 'Retry-After': String(RETRY_AFTER_SECONDS) },
 }
 
-/** Whoever waits on the line is told no more than the records. */
+/** Whoever waits on the line is told no more than the text. */
 async function answerTo(
   request: IncomingMessage,
   { trustForwardedHost }: WellKnownPluginSettings,
-  textFor: (domain: string) => Promise<string>,
+  { label, textFor }: WellKnownText,
 ): Promise<Answer> {
   const { method, headers, headersDistinct } = request
   if (method !== 'GET' && method !== 'HEAD')
@@ -70,7 +77,7 @@ async function answerTo(
   if (hosts.length > 1) return { status: 400, text: 'more than one Host' }
   const forwarded = trustForwardedHost ? headersDistinct['x-forwarded-host'] : undefined
   const host = forwarded?.join() ?? targetOf(request).host ?? hosts[0]
-  const domain = domainOf(host ?? '')
+  const domain = domainOf(host ?? '', `${label}.`)
   const text = domain === undefined ? '' : await textFor(domain)
   if (text === '') return NOT_FOUND
   const etag = `"${createHash('sha256').update(text).digest('base64url')}"`
@@ -90,11 +97,11 @@ function targetOf({ url = '' }: IncomingMessage): {
 }
 
 /** `b.example` of `ibemail.b.example:443`. */
-function domainOf(host: string): string | undefined {
+function domainOf(host: string, prefix: string): string | undefined {
   const [, name = ''] = /^([A-Za-z0-9.-]+)(?::\d{0,5})?$/.exec(host) ?? []
   try {
     const normal = normalizeDomain(name)
-    return normal.startsWith(HOST_LABEL) ? normal.slice(HOST_LABEL.length) : undefined
+    return normal.startsWith(prefix) ? normal.slice(prefix.length) : undefined
   } catch (error) {
     if (error instanceof HishoError) return undefined
     throw error
@@ -105,26 +112,6 @@ function domainOf(host: string): string | undefined {
 function isHeld(condition: string | undefined, etag: string): boolean {
   const tags = (condition ?? '').split(',').map((tag) => tag.trim().replace(/^W\//, ''))
   return tags.includes(etag) || tags.includes('*')
-}
-
-/** Empty: nothing is published. Made once for each contents of the vault: each signature in a record is a multiplication. */
-function createTexts({ table, keyRing, ibe }: WellKnownOptions) {
-  const known = new WeakMap<VaultContents, Map<string, Promise<string>>>()
-  return async (domain: string): Promise<string> => {
-    if (!table.current().isLocal(domain)) return ''
-    const contents = await keyRing.latest()
-    const texts = known.get(contents) ?? new Map<string, Promise<string>>()
-    known.set(contents, texts)
-    const held = texts.get(domain)
-    if (held) return held
-    const making = ownRecords(ibe, contents, domain).then((records) =>
-      records.map(({ text }) => `${text}\n`).join(''),
-    )
-    texts.set(domain, making)
-    // A failure is nobody's text.
-    making.catch(() => texts.delete(domain))
-    return making
-  }
 }
 
 function send(

@@ -3,6 +3,8 @@ import { domainToASCII } from 'node:url'
 import { TRUST_SOURCES, type TrustSource } from '../mail/scheme.ts'
 import { FLOORS, TRANSPORTS, type Floor, type Transport } from '../mail/transport.ts'
 import { parseYaml, type YamlFile } from '../yaml/document.ts'
+import { list, mapping, oneOf } from '../yaml/values.ts'
+import { parseHostedPolicies, type HostedPolicy } from './hosted-policies.ts'
 
 export type EncryptMode = 'never' | 'opportunistic' | 'required'
 export type OnLookupFailure = 'defer' | 'send_plain'
@@ -32,6 +34,8 @@ export interface DomainTable {
   /** By user name: the From addresses that are theirs, or `*@domain`. */
   readonly senders: ReadonlyMap<string, readonly string[]>
   readonly rules: readonly DomainRule[]
+  /** The MTA-STS policies that domains of ours publish. */
+  readonly policies: ReadonlyMap<string, HostedPolicy>
   isLocal(domain: string): boolean
   /** The most specific rule: the domain itself, then `*.` with the longest tail, then `*`, then the default. */
   ruleFor(domain: string): DomainRule
@@ -54,7 +58,7 @@ const ENCRYPT_MODES: readonly EncryptMode[] = ['never', 'opportunistic', 'requir
 const ON_LOOKUP_FAILURE: readonly OnLookupFailure[] = ['defer', 'send_plain']
 const SIGNATURE_ACTIONS: readonly SignatureAction[] = ['accept', 'mark', 'reject']
 const UNAUTHENTICATED: readonly Transport[] = ['off', 'opportunistic', 'encrypt']
-const ROOT_KEYS: readonly string[] = ['local', 'senders', 'domains']
+const ROOT_KEYS: readonly string[] = ['local', 'senders', 'mta_sts', 'domains']
 const RULE_KEYS = new Set([
   'encrypt',
   'schemes',
@@ -91,7 +95,12 @@ export function parseDomainTable(
     seen.add(rule.pattern)
     return rule
   })
-  return createDomainTable(local, rules, parseSenders(yaml, root['senders'] ?? {}))
+  return createDomainTable(
+    local,
+    rules,
+    parseSenders(yaml, root['senders'] ?? {}),
+    parseHostedPolicies(yaml, root['mta_sts'] ?? {}, local, asDomain),
+  )
 }
 
 /** Shared mailboxes and aliases: `user: [sales@a.example, '*@b.example']`. */
@@ -114,6 +123,7 @@ function createDomainTable(
   local: readonly string[],
   rules: readonly DomainRule[],
   senders: ReadonlyMap<string, readonly string[]>,
+  policies: ReadonlyMap<string, HostedPolicy>,
 ): DomainTable {
   const own = new Set(local)
   const byPattern = new Map(rules.map((rule) => [rule.pattern, rule]))
@@ -121,6 +131,7 @@ function createDomainTable(
     local: own,
     rules,
     senders,
+    policies,
     // `<postmaster>` has no domain and is ours: RFC 5321 section 4.5.1.
     isLocal: (domain) => domain === '' || own.has(asDomain(domain) ?? ''),
     ruleFor: (domain) => {
@@ -221,30 +232,4 @@ function asDomain(text: string): string | undefined {
   if (/[^\w.\-\u0080-\u{10ffff}]/u.test(text)) return undefined
   const name = domainToASCII(text.replace(/\.$/, '')).toLowerCase()
   return NAME.test(name) ? name : undefined
-}
-
-type Path = readonly (string | number)[]
-
-function mapping(yaml: YamlFile, path: Path, value: unknown): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw yaml.errorAt(path, 'must be a mapping')
-  }
-  return value as Record<string, unknown>
-}
-
-function list(yaml: YamlFile, path: Path, value: unknown): readonly unknown[] {
-  if (!Array.isArray(value)) throw yaml.errorAt(path, 'must be a list')
-  return value
-}
-
-function oneOf<T extends string>(
-  yaml: YamlFile,
-  path: Path,
-  value: unknown,
-  known: readonly T[],
-  fallback?: T,
-): T {
-  const found = value === undefined ? fallback : known.find((word) => word === value)
-  if (!found) throw yaml.errorAt(path, `must be one of ${known.join(', ')}`)
-  return found
 }

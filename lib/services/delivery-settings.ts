@@ -1,4 +1,5 @@
 // What the way of mail to other servers depends on: [delivery] of hisho.ini, hisho.mta_sts.ini and hisho.dane.ini.
+import { isAbsolute, join } from 'node:path'
 import { reader, type Ini, type Reader } from './ini-reader.ts'
 import { authorities, type InConfig } from './source-settings.ts'
 
@@ -15,6 +16,11 @@ export function parseDelivery(read: Reader, inConfig: InConfig): DeliverySetting
     requireTls: read.boolean('delivery', 'requiretls'),
     ...authorities(read, inConfig, 'delivery', 'ca_file'),
   }
+}
+
+/** Paths in an ini are relative to Haraka's config directory. */
+export function inConfigOf(configDirectory: string): InConfig {
+  return (path) => (path === '' || isAbsolute(path) ? path : join(configDirectory, path))
 }
 
 export interface MtaStsSettings {

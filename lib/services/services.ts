@@ -24,6 +24,7 @@ import { openTableFile, type TableFile } from '../protection/table-file.ts'
 import { activeEntries } from '../vault/contents.ts'
 import { createKeyRing, type KeyRing } from '../vault/key-ring.ts'
 import { createDelivery, type Delivery } from './delivery.ts'
+import { createHostedPolicies, type HostedPolicies } from './hosted-policies.ts'
 import { createRemoteKeys } from './kgc-keys.ts'
 import { createParameterSources, createStore } from './parameter-sources.ts'
 import type { SharedSettings } from './settings.ts'
@@ -43,6 +44,8 @@ export interface Services {
   readonly schemes: readonly Scheme[]
   readonly signatures: Signatures
   readonly delivery: Delivery
+  /** MTA-STS for our own domains. */
+  readonly hostedPolicies: HostedPolicies
   readonly normalizeAddress: (address: string) => string
   /** The longest that a look-up of a domain's parameters may take. */
   readonly lookupMs: number
@@ -134,6 +137,14 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     clock,
     log,
   })
+  const hostedPolicies = createHostedPolicies({
+    table,
+    resolver,
+    store,
+    clock,
+    log,
+    settings: settings.delivery,
+  })
   return {
     table,
     keyRing,
@@ -144,6 +155,7 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     bb2,
     keys,
     delivery,
+    hostedPolicies,
     signatures: createIbeSignatures({
       engine: createSignatureEngine({ pool }),
       keys,
@@ -168,6 +180,7 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     },
     close: async () => {
       ibe.close()
+      hostedPolicies.close()
       masterKeys.held.clear()
       remote?.close()
       sources.close()

@@ -1,6 +1,5 @@
 // config/hisho.ini: what all plugins share, checked. A value that is none is refused at start, with its section and key.
 import { availableParallelism } from 'node:os'
-import { isAbsolute, join } from 'node:path'
 import type { RedisNode, RedisTarget } from '../cache/redis.ts'
 import { reader, type Ini, type Reader } from './ini-reader.ts'
 import { parseKgcSettings, type KgcSettings } from './kgc-settings.ts'
@@ -10,7 +9,7 @@ import {
   type DohSettings,
   type WellKnownSettings,
 } from './source-settings.ts'
-import { parseDelivery, type DeliverySettings } from './delivery-settings.ts'
+import { inConfigOf, parseDelivery, type DeliverySettings } from './delivery-settings.ts'
 import { parseServer, systemServers, type DnsServer } from '../dns/servers.ts'
 
 export interface SharedSettings {
@@ -50,8 +49,7 @@ export interface RedisSettings {
 /** `configDirectory` is Haraka's. PermError haraka/settings names file, section and key. */
 export function parseSharedSettings(ini: Ini, configDirectory: string): SharedSettings {
   const read = reader('hisho.ini', ini)
-  const inConfig = (path: string): string =>
-    path === '' || isAbsolute(path) ? path : join(configDirectory, path)
+  const inConfig = inConfigOf(configDirectory)
   const workers = read.number('main', 'workers', 0)
   const floorSeconds = read.number('parameters', 'ttl_floor', 0)
   const ceilingSeconds = read.number('parameters', 'ttl_ceiling', 1)

@@ -1,10 +1,12 @@
-// hisho/well_known: the records of our own domains over HTTP, for a proxy that has the certificate of ibemail.<domain>.
+// hisho/well_known: what our own domains publish, over HTTP, for a proxy that has the certificates of ibemail.<domain> and
+// mta-sts.<domain>.
 import type { HttpHost, Next, Plugin } from '../../lib/haraka/api.ts'
 import { CONT } from '../../lib/haraka/api.ts'
 import { logTo } from '../../lib/haraka/hook.ts'
 import { liveSettings } from '../../lib/haraka/live-settings.ts'
 import { readIni, servicesOf } from '../../lib/haraka/process.ts'
 import { registerWithoutGate } from '../../lib/haraka/registration.ts'
+import { parameterText, policyText } from '../../lib/haraka/well-known-texts.ts'
 import { createWellKnown, warnUnlessListening } from '../../lib/haraka/well-known.ts'
 import { parseWellKnownPluginSettings } from '../../lib/services/plugin-settings.ts'
 
@@ -22,9 +24,11 @@ export function register(this: Plugin): void {
 
 /** Runs in each process that listens: the workers, or the only one when smtp.ini has nodes=0. */
 export function serve_records(this: Plugin, next: Next, server: HttpHost): void {
+  const services = servicesOf(this)
+  services.hostedPolicies.start()
   server.http.app.use(
     createWellKnown({
-      ...servicesOf(this),
+      texts: [parameterText(services), policyText(services)],
       settings: () => settings.current(),
       log: logTo(this),
     }),

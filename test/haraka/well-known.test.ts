@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { createServer, get, type IncomingHttpHeaders, type Server } from 'node:http'
 import { once } from 'node:events'
 import { after, before, beforeEach, describe, it } from 'node:test'
+import { parameterText } from '../../lib/haraka/well-known-texts.ts'
 import { createWellKnown } from '../../lib/haraka/well-known.ts'
 import { TempError } from '../../lib/errors.ts'
 import { parseDomainTable } from '../../lib/protection/domain-table.ts'
@@ -28,12 +29,15 @@ describe('the answer at ibemail.txt', () => {
     second = next
       .get('a.example')!
       .ibe.reduce((contents, entry) => withMasterKey(contents, 'a.example', entry), first)
-    const handler = createWellKnown({
+    const text = parameterText({
       table: {
         current: () => parseDomainTable('local: [a.example, empty.example]\n', 'table', ['ibe']),
       },
       keyRing: { contents: () => vault(), latest: () => vault() },
       ibe: { signRecord: () => signRecord() },
+    })
+    const handler = createWellKnown({
+      texts: [text],
       settings: () => ({ enabled, trustForwardedHost }),
       log: (level, text) => log.push(`${level} ${text}`),
     })

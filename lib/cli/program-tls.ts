@@ -1,0 +1,51 @@
+// The words of the command line about the way of mail: what other domains promise, and what ours do.
+import type { Command } from 'commander'
+import { checkPolicy, showPolicy } from './mta-sts.ts'
+import { asDomain } from './options.ts'
+import type { Run } from './program.ts'
+import { listPolicies, purgePolicy } from './tls-cache.ts'
+
+interface Json {
+  readonly json?: boolean
+}
+
+export function addTls(program: Command, run: Run): void {
+  const tls = program.command('tls').description('what domains promise of TLS, and keep')
+  addCache(tls, run)
+  const mtaSts = program.command('mta-sts').description('the MTA-STS policies of our own domains')
+  mtaSts
+    .command('show')
+    .description('the TXT record to publish, and the policy that is served')
+    .argument('<domain>', 'a domain of ours', asDomain)
+    .option('--json', 'for scripts')
+    .action(async (domain: string, { json = false }: Json) => {
+      await run((context) => showPolicy(context, domain, { json }))
+    })
+  mtaSts
+    .command('check')
+    .description(
+      'whether our own MX hosts satisfy the policy (1 if not); if they do, enforce is served',
+    )
+    .argument('<domain>', 'a domain of ours', asDomain)
+    .option('--json', 'for scripts')
+    .action(async (domain: string, { json = false }: Json) => {
+      await run((context) => checkPolicy(context, domain, { json }))
+    })
+}
+
+function addCache(tls: Command, run: Run): void {
+  const cache = tls.command('cache').description('the MTA-STS policies that are remembered')
+  cache
+    .command('list', { isDefault: true })
+    .option('--json', 'for scripts')
+    .action(async ({ json = false }: Json) => {
+      await run((context) => listPolicies(context, { json }))
+    })
+  cache
+    .command('purge')
+    .description('forget the policy of a domain; the next mail fetches it anew')
+    .argument('<domain>', 'any domain', asDomain)
+    .action(async (domain: string) => {
+      await run((context) => purgePolicy(context, domain))
+    })
+}
