@@ -12,11 +12,11 @@ export function openDelivery(context: Context): {
   readonly services: Services
   readonly delivery: Delivery
 } {
-  const { config, ini } = context.haraka()
+  const haraka = context.haraka()
   const services = context.services('with-table')
   const { delivery } = services
-  const mtaSts = parseMtaStsSettings(ini('hisho.mta_sts.ini'), inConfigOf(config))
-  const dane = parseDaneSettings(ini('hisho.dane.ini'))
+  const mtaSts = parseMtaStsSettings(haraka.ini('hisho.mta_sts.ini'), inConfigOf(haraka.config))
+  const dane = parseDaneSettings(haraka.ini('hisho.dane.ini'))
   delivery.useMtaSts(mtaSts, () => mtaSts.enabled)
   delivery.useDane(dane, () => dane.enabled)
   return { services, delivery }

@@ -48,7 +48,7 @@ export function noteWishes(transaction: Transaction): void {
 const bounced = new AsyncLocalStorage<{ readonly requireTls: boolean }>()
 
 interface BouncingPrototype {
-  bounce_respond(this: HMail, ...rest: unknown[]): unknown
+  bounce_respond: (this: HMail, ...rest: unknown[]) => unknown
 }
 
 let patched: BouncingPrototype | undefined

@@ -67,7 +67,7 @@ const LATER: Answer = {
 async function answerTo(
   request: IncomingMessage,
   { trustForwardedHost }: WellKnownPluginSettings,
-  { label, textFor }: WellKnownText,
+  text: WellKnownText,
 ): Promise<Answer> {
   const { method, headers, headersDistinct } = request
   if (method !== 'GET' && method !== 'HEAD')
@@ -77,14 +77,14 @@ async function answerTo(
   if (hosts.length > 1) return { status: 400, text: 'more than one Host' }
   const forwarded = trustForwardedHost ? headersDistinct['x-forwarded-host'] : undefined
   const host = forwarded?.join() ?? targetOf(request).host ?? hosts[0]
-  const domain = domainOf(host ?? '', `${label}.`)
-  const text = domain === undefined ? '' : await textFor(domain)
-  if (text === '') return NOT_FOUND
-  const etag = `"${createHash('sha256').update(text).digest('base64url')}"`
+  const domain = domainOf(host ?? '', `${text.label}.`)
+  const body = domain === undefined ? '' : await text.textFor(domain)
+  if (body === '') return NOT_FOUND
+  const etag = `"${createHash('sha256').update(body).digest('base64url')}"`
   const cached = { ETag: etag, 'Cache-Control': `max-age=${MAX_AGE_SECONDS}` }
   return isHeld(headers['if-none-match'], etag)
     ? { status: 304, text: '', headers: cached }
-    : { status: 200, text, headers: cached }
+    : { status: 200, text: body, headers: cached }
 }
 
 /** RFC 9112 section 3.2.2: a target in absolute form is taken, and its host in place of the field. */

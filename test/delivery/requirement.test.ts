@@ -55,7 +55,9 @@ function inWords(requirement: Requirement): string {
       return requirement.webpki ? `dane and webpki ${requirement.webpki.kind}` : 'dane'
     case 'impossible':
       return `impossible ${requirement.resultType}`
-    default:
+    case 'none':
+    case 'opportunistic':
+    case 'encrypted':
       return requirement.kind
   }
 }

@@ -88,7 +88,11 @@ describe('a table with an error', () => {
   const domain = (rule: string): string => `domains:\n  b.example:\n    ${rule}\n`
   const cases: readonly [title: string, text: string, message: string | RegExp][] = [
     ['no mapping', '- a\n', 'hisho.yaml:1:1: must be a mapping'],
-    ['an unknown key', 'locl: []\n', 'hisho.yaml:1:7: locl: no such key (local, senders, domains)'],
+    [
+      'an unknown key',
+      'locl: []\n',
+      'hisho.yaml:1:7: locl: no such key (local, senders, mta_sts, domains)',
+    ],
     ['no list of own domains', 'local: a.example\n', 'hisho.yaml:1:8: local: must be a list'],
     [
       'no domain of ours',
