@@ -29,6 +29,7 @@ const DETAIL = {
   'kgc/refused': '7.5',
   'kgc/unreachable': '4.1',
   'mail/malformed': '6.0',
+  'mta-sts/busy': '3.2',
   'mta-sts/policy': '7.5',
   'protection/no-key': '7.3',
   'protection/refused': '7.1',

@@ -1,5 +1,6 @@
 // `hisho tls cache`: the MTA-STS policies that are remembered.
-import type { KeepingPolicyFinder, KeptPolicy } from '../mta-sts/finder.ts'
+import type { KeepingPolicyFinder } from '../mta-sts/finder.ts'
+import type { KeptPolicy } from '../mta-sts/keeper.ts'
 import type { Context } from './context.ts'
 import { openDelivery } from './delivery-session.ts'
 import { formatTable } from './terminal.ts'
