@@ -1,5 +1,5 @@
 // One set of services for all hisho plugins of a Haraka process, made by the first that asks.
-import { join } from 'node:path'
+import { isAbsolute, join } from 'node:path'
 import { systemClock } from '../clock.ts'
 import { createServices, type Services } from '../services/services.ts'
 import type { Ini } from '../services/ini-reader.ts'
@@ -23,6 +23,11 @@ export function servicesOf(plugin: Plugin): Services {
 /** An ini of ours: defaults from the package, overrides from Haraka's config directory. */
 export function readIni(plugin: Plugin, name: string, changed?: () => void): Ini {
   return plugin.config.get(name, ...(changed ? [changed] : [])) as Ini
+}
+
+/** A path of an ini: in the config directory unless it is absolute. Empty stays empty. */
+export function inConfig(path: string): string {
+  return path === '' || isAbsolute(path) ? path : join(configDirectory(), path)
 }
 
 /** Where this Haraka keeps its settings. */

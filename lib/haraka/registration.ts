@@ -1,8 +1,9 @@
 // What every plugin of ours does at start: its services and, where it touches mail, the self-test and its gate.
 import cluster from 'node:cluster'
 import { CONT, DENY, type Next, type Plugin, type PluginsModule } from './api.ts'
+import { installSeam } from './delivery-seam.ts'
 import { servicesOf } from './process.ts'
-import { checkHaraka, hookProblems } from './self-test.ts'
+import { checkDelivery, checkHaraka, hookProblems } from './self-test.ts'
 
 /** Priorities on queue and queue_outbound, in order. Signers such as dkim stand at 0. */
 export const PRIORITY = {
@@ -33,6 +34,25 @@ export function registerWithoutGate(plugin: Plugin): void {
   const services = servicesOf(plugin)
   // The master process only starts workers; without `nodes` there is no other process than this.
   if (cluster.isWorker) services.warm()
+}
+
+/** For a plugin that decides on the TLS of mail that leaves. */
+export function registerForDelivery(plugin: Plugin): void {
+  checkDelivery(plugin)
+  registerWithoutGate(plugin)
+  installSeam(plugin, servicesOf(plugin))
+  plugin.register_hook('init_master', 'start_delivery')
+  plugin.register_hook('init_child', 'start_delivery')
+}
+
+/** In each process that delivers: the workers, or the only one when smtp.ini has nodes=0. */
+export function start_delivery(
+  this: Plugin,
+  next: Next,
+  server: { readonly cluster?: unknown },
+): void {
+  if (cluster.isWorker || !server.cluster) servicesOf(this).delivery.start()
+  next(CONT)
 }
 
 /** Nothing is lost or in clear for it, but mail would be deferred without need. */

@@ -3,7 +3,7 @@
 import { PermError } from '../errors.ts'
 import { KNOWN_HARAKA, LEAST_DATA_LINE_LENGTH, orderProblems } from '../services/haraka-rules.ts'
 import { CONT, DENY, DENYSOFT, OK, type HookEntry, type Plugin, type PluginsModule } from './api.ts'
-import { outboundOf } from './outbound.ts'
+import { deliveryInside, outboundOf } from './outbound.ts'
 
 /** PermError haraka/settings with every reason why this Haraka must not start with hisho. For `register`. */
 export function checkHaraka(plugin: Plugin): void {
@@ -17,6 +17,31 @@ export function checkHaraka(plugin: Plugin): void {
     throw new PermError('haraka/settings', `hisho does not start: ${problems.join('; ')}`)
   if (plugin.timeout === 0)
     plugin.logwarn(`${plugin.name}.timeout is 0: hisho answers after 30 seconds all the same`)
+}
+
+/** As checkHaraka, for what decides on the TLS of mail that leaves. */
+export function checkDelivery(plugin: Plugin): void {
+  const inside = deliveryInside(plugin)
+  const problems = [
+    ...versionProblems(plugin),
+    ...missing([
+      [inside.clientPool, ['get_client']],
+      [inside.hmailPrototype, ['get_mx_respond', 'get_force_tls', 'temp_fail', 'bounce']],
+      [inside, ['HarakaMx']],
+      [inside.tlsSocket, ['connect']],
+    ]),
+    ...(inside.enablesTls() ? [] : ['outbound.ini enable_tls=false: without TLS no promise holds']),
+  ]
+  if (problems.length > 0)
+    throw new PermError('haraka/settings', `hisho does not start: ${problems.join('; ')}`)
+}
+
+function missing(used: readonly (readonly [object, readonly string[]])[]): string[] {
+  return used.flatMap(([owner, names]) =>
+    names
+      .filter((name) => typeof (owner as Record<string, unknown>)[name] !== 'function')
+      .map((name) => `${name} is missing in this Haraka`),
+  )
 }
 
 function versionProblems(plugin: Plugin): string[] {
@@ -43,17 +68,12 @@ function insideProblems(plugin: Plugin): string[] {
   const { outbound, queueDirectory } = outboundOf(plugin)
   const constants = globalThis as unknown as Record<string, unknown>
   const plugins = plugin.haraka_require('plugins') as PluginsModule
-  const used: [object, string[]][] = [
+  const problems = missing([
     [outbound, ['send_trans_email', 'process_delivery', 'build_todo', 'HMailItem']],
     [outbound.qfile, ['name']],
     [outbound.delivery_queue, ['push']],
     [plugins, ['load_plugin']],
-  ]
-  const problems = used.flatMap(([owner, names]) =>
-    names
-      .filter((name) => typeof (owner as Record<string, unknown>)[name] !== 'function')
-      .map((name) => `${name} is missing in this Haraka`),
-  )
+  ])
   if (typeof queueDirectory !== 'string') problems.push('the queue directory is not where it was')
   for (const [name, value] of Object.entries({ CONT, DENY, DENYSOFT, OK })) {
     if (constants[name] !== value) problems.push(`${name} is not ${value}`)

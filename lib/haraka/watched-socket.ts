@@ -1,0 +1,224 @@
+// Haraka's connection to a server, watched until it is settled how mail goes to it: RFC 3207. Until then every byte in both
+// directions passes here. Afterwards the connection is as if nobody had been there.
+import { connect, type ConnectionOptions, type SecureVersion, type TLSSocket } from 'node:tls'
+import type { Handshake } from '../delivery/judge.ts'
+import { createDialogue, type DialogueOptions, type Ending } from './dialogue.ts'
+import type { OutboundSocket, Upgraded } from './outbound.ts'
+
+export type DoneHandshake = Extract<Handshake, { status: 'done' }>
+
+export interface Watch {
+  readonly dialogue: DialogueOptions
+  readonly tls: TlsWishes
+  /** The handshake is done. A text: why mail may not go over it. */
+  judge(handshake: DoneHandshake): string | undefined
+  /** Mail may go, over TLS. */
+  opened(): void
+  /** Mail may go, in clear. `lacks`: what keeps the server from TLS. */
+  clear(lacks: string | undefined): void
+  /** It may not, here. Called before Haraka hears of it and goes to the next host. */
+  ended(ending: Ending | { readonly cause: 'judge'; readonly reason: string }): void
+  /** Haraka gave the connection up by itself. */
+  released(): void
+  helo(name: string): void
+}
+
+export interface TlsWishes {
+  readonly servername: string | undefined
+  readonly ca: string | undefined
+  readonly minVersion: SecureVersion | undefined
+  readonly clientCertificate: Pick<ConnectionOptions, 'key' | 'cert'>
+}
+
+/** More than any server has to say up to here, and longer than RFC 5321 section 4.5.3.2 lets it take for a line. */
+const MAX_CLEAR_BYTES = 65_536
+const MAX_MS = 300_000
+
+export function watchSocket(socket: OutboundSocket, watch: Watch): void {
+  const dialogue = createDialogue(watch.dialogue)
+  const own = { write: socket.write, emit: socket.emit, destroy: socket.destroy }
+  const emit = (event: string, ...values: unknown[]): boolean =>
+    own.emit.call(socket, event, ...values)
+  let pending: Buffer = Buffer.alloc(0)
+  let received = 0
+  let over = false
+
+  const end = (ending: Parameters<Watch['ended']>[0]): void => {
+    if (over) return
+    over = true
+    clearTimeout(timer)
+    watch.ended(ending)
+    // Without `source`: Haraka would take `tls` for a reason to speak no more TLS with this host, for a week.
+    if (socket.listenerCount('error') > 0) emit('error', new Error(ending.reason))
+    else own.destroy.call(socket)
+  }
+  const timer = setTimeout(() => end(dialogue.lost('it takes too long')), MAX_MS)
+
+  /** Whatever is left to watch is what REQUIRETLS adds to MAIL. */
+  const letGo = (): void => {
+    over = true
+    clearTimeout(timer)
+    const rest = pending
+    pending = Buffer.alloc(0)
+    Reflect.deleteProperty(socket, 'emit')
+    Reflect.deleteProperty(socket, 'destroy')
+    if (watch.dialogue.requireTls) addRequireTls(socket, own.write)
+    else Reflect.deleteProperty(socket, 'write')
+    if (rest.length > 0) emit('data', rest)
+  }
+
+  const readLine = (bytes: Buffer, more: boolean): void => {
+    const line = bytes.toString('utf8')
+    const step = dialogue.read(line, more)
+    if (step.kind === 'end') return end(step.ending)
+    if (step.kind === 'open') watch.opened()
+    if (step.kind === 'clear') watch.clear(step.lacks)
+    emit('data', step.line === line ? bytes : Buffer.from(step.line))
+    if (step.kind !== 'pass' && !over) letGo()
+  }
+
+  const read = (piece: Buffer): void => {
+    pending = Buffer.concat([pending, piece])
+    received += piece.length
+    if (received > MAX_CLEAR_BYTES) return end(dialogue.lost('it says too much'))
+    for (;;) {
+      const at = pending.indexOf('\n')
+      if (at === -1 || over) return
+      const line = pending.subarray(0, at + 1)
+      pending = pending.subarray(at + 1)
+      readLine(line, pending.length > 0)
+    }
+  }
+
+  socket.emit = (event: string | symbol, ...values: unknown[]): boolean => {
+    if (over) return false
+    switch (event) {
+      case 'data':
+        read(values[0] as Buffer)
+        return true
+      case 'error':
+        end(dialogue.lost(errorText(values[0])))
+        return true
+      case 'close':
+        end(dialogue.lost('it closed the connection'))
+        return true
+      default:
+        return own.emit.call(socket, event, ...values)
+    }
+  }
+
+  socket.write = (data, ...rest): boolean => {
+    if (over) return false
+    const command = typeof data === 'string' ? data : ''
+    const [, name] = /^(?:EHLO|LHLO|HELO) (.*)/.exec(command) ?? []
+    if (name !== undefined) watch.helo(name)
+    const answer = dialogue.write(command)
+    if (answer === 'blocked') {
+      end({ cause: 'server', reason: 'Haraka was about to send mail without the TLS it needs' })
+      return false
+    }
+    if (answer === 'clear') {
+      watch.clear(undefined)
+      letGo()
+    }
+    return own.write.call(socket, data, ...rest)
+  }
+
+  socket.destroy = (): unknown => {
+    if (!over) {
+      over = true
+      clearTimeout(timer)
+      watch.released()
+    }
+    return own.destroy.call(socket)
+  }
+
+  socket.upgrade = (options: object, done: Upgraded): void => {
+    try {
+      const cleartext = startTls(socket, options, watch.tls)
+      cleartext.on('error', (error) => end(dialogue.lost(errorText(error))))
+      // Before Haraka's own listeners, which `attach` adds: what they say is swallowed after a bad handshake.
+      cleartext.once('secureConnect', () => {
+        const handshake = handshakeOf(cleartext)
+        const reason = watch.judge(handshake)
+        if (reason !== undefined) return end({ cause: 'judge', reason })
+        dialogue.secure()
+        const error = cleartext.authorizationError
+        // Haraka sends MAIL over nothing that is not authorized; whether it is, was judged here.
+        cleartext.authorized = true
+        const cipher = { ...cleartext.getCipher(), version: cleartext.getProtocol() }
+        done(true, error, cleartext.getPeerCertificate(), cipher)
+      })
+      socket.attach(cleartext)
+    } catch (error) {
+      end(dialogue.lost(errorText(error)))
+    }
+  }
+}
+
+function startTls(socket: OutboundSocket, options: object, wishes: TlsWishes): TLSSocket {
+  const plain = socket.targetsocket
+  socket.clean()
+  plain.removeAllListeners('data')
+  plain.on('error', () => {}) // said by the TLS socket too
+  const { servername, ca, minVersion } = wishes
+  const given: ConnectionOptions = { ...options, ...wishes.clientCertificate }
+  // An operator may ask for more than we do.
+  const least = given.minVersion === 'TLSv1.3' ? given.minVersion : (minVersion ?? given.minVersion)
+  const cleartext = connect({
+    ...given,
+    socket: plain,
+    // Judged by us, when everything is known: RFC 7672 has rules of its own.
+    rejectUnauthorized: false,
+    checkServerIdentity: () => undefined,
+    // No session of another policy is taken up again: what was proven there is not proven here.
+    session: undefined,
+    servername,
+    ca,
+    ...(least && { minVersion: least }),
+  })
+  socket.cleartext = cleartext
+  if (socket._timeout) cleartext.setTimeout(socket._timeout)
+  cleartext.setKeepAlive(socket._keepalive)
+  return cleartext
+}
+
+function handshakeOf(cleartext: TLSSocket): DoneHandshake {
+  const chain: Uint8Array[] = []
+  const seen = new Set<string>()
+  // Before any getPeerX509Certificate(), after which Node 20 returns nothing here.
+  let certificate: ReturnType<TLSSocket['getPeerCertificate']> | undefined =
+    cleartext.getPeerCertificate(true)
+  while (certificate?.raw && !seen.has(certificate.fingerprint512)) {
+    seen.add(certificate.fingerprint512)
+    chain.push(certificate.raw)
+    certificate = issuerOf(certificate)
+  }
+  // @types/node has an Error here; what Node sets is OpenSSL's code.
+  const error: unknown = cleartext.authorizationError
+  return { status: 'done', chain, chainError: error ? errorText(error) : undefined }
+}
+
+function issuerOf(certificate: object): ReturnType<TLSSocket['getPeerCertificate']> | undefined {
+  return 'issuerCertificate' in certificate
+    ? (certificate.issuerCertificate as ReturnType<TLSSocket['getPeerCertificate']>)
+    : undefined
+}
+
+/** RFC 8689 section 4.2: the promise goes on to the next server. */
+function addRequireTls(socket: OutboundSocket, write: OutboundSocket['write']): void {
+  socket.write = (data, ...rest): boolean => {
+    if (typeof data !== 'string' || !/^MAIL FROM:/i.test(data))
+      return write.call(socket, data, ...rest)
+    Reflect.deleteProperty(socket, 'write')
+    return write.call(socket, data.replace(/\r\n$/, ' REQUIRETLS\r\n'), ...rest)
+  }
+}
+
+function errorText(error: unknown): string {
+  const text =
+    error instanceof Error ? error.message : typeof error === 'string' ? error : 'unknown'
+  // OpenSSL's texts carry addresses of memory and files of its source.
+  const [, plain] = /^[0-9A-F]+:error:[0-9A-F]+:SSL routines:[^:]*:([^:]+):/.exec(text) ?? []
+  return plain ?? text
+}
