@@ -1,0 +1,118 @@
+// A Haraka that delivers by MX records to scripted mail servers on the loopback, each on an address of its own.
+import type { Conduct, SmtpMta } from './smtp-mta.ts'
+import { startMta } from './smtp-mta.ts'
+import { makeAuthority, type Authority } from './authority.ts'
+import { startDnsServer, type DnsServer, type Zone } from './dns-server.ts'
+import { freePort, startHaraka, type Files, type Haraka } from './haraka.ts'
+import { PASSWORD, USER } from './site.ts'
+import { submit, type Reply } from './smtp-client.ts'
+
+export interface OutboundWorld {
+  readonly authority: Authority
+  readonly dns: DnsServer
+  readonly port: number
+  readonly haraka: Haraka
+  /** By host name. */
+  readonly mtas: ReadonlyMap<string, SmtpMta>
+  mta(host: string): SmtpMta
+  /** Submits a small message; the subject says which. */
+  send(to: string, subject?: string, from?: string): Promise<Reply>
+  /** The same Haraka directory, a new process. */
+  restart(): Promise<Haraka>
+  close(): Promise<void>
+}
+
+export interface OutboundOptions {
+  /** Host names: each gets an address, an A record, and a mail server with a certificate for its name. */
+  readonly hosts: readonly string[]
+  /** More zone entries, such as the MX records; `authentic` is theirs to say. */
+  readonly zone?: Zone
+  /** Lines under `domains:` of hisho.yaml. */
+  readonly table?: string
+  readonly plugins?: readonly string[]
+  readonly files?: (world: { readonly authority: Authority; readonly port: number }) => Files
+  readonly environment?: Readonly<Record<string, string>>
+}
+
+export async function startOutbound(options: OutboundOptions): Promise<OutboundWorld> {
+  const authority = makeAuthority()
+  const { port, mtas } = await startMtas(options.hosts, authority)
+  const dns = await startDnsServer({
+    ...Object.fromEntries(
+      [...mtas].map(([host, { address }]) => [host, { A: [address], authentic: true }]),
+    ),
+    ...options.zone,
+  })
+  const files: Files = {
+    'config/me': 'mx.a.example\n',
+    'config/plugins': options.plugins ?? ['auth/flat_file', 'hisho/mta_sts', 'hisho/dane'],
+    'config/auth_flat_file.ini': `[core]\nmethods=PLAIN\nconstrain_sender=false\n[users]\n${USER}=${PASSWORD}\n`,
+    'config/outbound.ini': 'temp_fail_intervals=5s\nlocal_mx_ok=true\n',
+    'config/hisho.ini': `[main]\nworkers=1\n[dns]\nservers=127.0.0.1:${dns.port}\ntimeout_ms=500\ntries=3\n[delivery]\nport=${port}\nca_file=ca.pem\n`,
+    'config/ca.pem': authority.certificate,
+    'config/hisho.yaml': `local: [a.example]\ndomains:\n${options.table ?? "  '*': { encrypt: never }"}\n`,
+    ...options.files?.({ authority, port }),
+  }
+  const environment = options.environment ?? {}
+  let haraka = await startHaraka({ files, environment })
+  let count = 0
+  const mta = (host: string): SmtpMta => {
+    const found = mtas.get(host)
+    if (!found) throw new Error(`no ${host}`)
+    return found
+  }
+  return {
+    authority,
+    dns,
+    port,
+    get haraka() {
+      return haraka
+    },
+    mtas,
+    mta,
+    send: (to, subject = `message ${++count}`, from = 'alice@a.example') =>
+      submit({
+        port: haraka.port,
+        from,
+        to: [to],
+        message: Buffer.from(
+          `From: ${from}\r\nTo: ${to}\r\nSubject: ${subject}\r\n\r\nthe secret of ${subject}\r\n`,
+        ),
+        user: USER,
+        password: PASSWORD,
+      }),
+    restart: async () => {
+      const { directory, port: smtpPort } = haraka
+      haraka = await startHaraka({ files: {}, environment, directory, port: smtpPort })
+      return haraka
+    },
+    close: async () => {
+      await haraka.stop()
+      await Promise.all([...mtas.values()].map((one) => one.close()))
+      await dns.close()
+      authority.close()
+    },
+  }
+}
+
+/** The loopback has more addresses than one; which, should not be those of another test file. */
+async function startMtas(
+  hosts: readonly string[],
+  authority: Authority,
+): Promise<{ port: number; mtas: Map<string, SmtpMta> }> {
+  const net = 1 + (process.pid % 250)
+  for (let attempt = 1; ; attempt += 1) {
+    const port = await freePort(`127.${net}.0.1`)
+    const mtas = new Map<string, SmtpMta>()
+    try {
+      for (const [at, host] of hosts.entries()) {
+        const conduct: Conduct = { credentials: authority.issue(host) }
+        mtas.set(host, await startMta({ address: `127.${net}.0.${at + 1}`, port, conduct }))
+      }
+      return { port, mtas }
+    } catch (error) {
+      await Promise.all([...mtas.values()].map((one) => one.close()))
+      if (attempt === 10) throw error
+    }
+  }
+}
