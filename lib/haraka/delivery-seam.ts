@@ -6,6 +6,7 @@ import type { Order, Plan } from '../delivery/order.ts'
 import { HishoError, TempError } from '../errors.ts'
 import type { Services } from '../services/services.ts'
 import { DENY, DENYSOFT, OK, type Plugin } from './api.ts'
+import { deliveryNoteOf } from './delivery-note.ts'
 import { describe } from './hook.ts'
 import { createHostAttempt } from './host-attempt.ts'
 import { covers, markOf } from './mark.ts'
@@ -28,7 +29,6 @@ import {
   type QueuedMail,
 } from './outbound.ts'
 import { defer, explainFailures, refuse, statusOf } from './queued-mail.ts'
-import { tlsWishOf } from './tls-wish.ts'
 import { watchSocket, type Watch } from './watched-socket.ts'
 
 /** For DNS, and for a policy host that takes its minute. */
@@ -46,16 +46,17 @@ interface Seam {
   readonly rounds: WeakMap<QueuedMail, Round>
 }
 
-/** Once a process, whichever plugin comes first. */
-export function installSeam(plugin: Plugin, services: Services): void {
+/** Once a process, whichever plugin comes first: true for that one. */
+export function installSeam(plugin: Plugin, services: Services): boolean {
   const inside = deliveryInside(plugin)
-  if (SEAM in inside.hmailPrototype) return
+  if (SEAM in inside.hmailPrototype) return false
   Object.defineProperty(inside.hmailPrototype, SEAM, { value: true })
   const seam: Seam = { plugin, services, inside, rounds: new WeakMap() }
   planNextHops(seam)
   forceTls(seam)
   watchConnections(seam)
   nameReasons(seam)
+  return true
 }
 
 function planNextHops({ plugin, services, inside, rounds }: Seam): void {
@@ -105,7 +106,7 @@ function orderOf(
     route,
     contentIsEncrypted:
       mark?.protected === true && recipients.every(({ address }) => covers(mark, address)),
-    ...tlsWishOf(notes),
+    ...deliveryNoteOf(notes),
   })
 }
 

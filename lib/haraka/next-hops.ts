@@ -33,7 +33,7 @@ export function markOfMx(mx: Mx): Mark | undefined {
   return mark
 }
 
-export function setMarkOfMx(mx: Mx, mark: Mark): void {
+function setMarkOfMx(mx: Mx, mark: Mark): void {
   const marked: MarkedMx = mx
   marked[MARK] = mark
 }

@@ -3,6 +3,7 @@ import cluster from 'node:cluster'
 import { CONT, DENY, type Next, type Plugin, type PluginsModule } from './api.ts'
 import { installSeam } from './delivery-seam.ts'
 import { servicesOf } from './process.ts'
+import { keepRequireTlsInBounces } from './requiretls.ts'
 import { checkDelivery, checkHaraka, hookProblems } from './self-test.ts'
 
 /** Priorities on queue and queue_outbound, in order. Signers such as dkim stand at 0. */
@@ -14,6 +15,7 @@ export const PRIORITY = {
   signGate: -54,
   encrypt: -50,
   encryptGate: -49,
+  noteWishes: -60,
   getMxGate: -100,
 } as const
 
@@ -36,23 +38,18 @@ export function registerWithoutGate(plugin: Plugin): void {
   if (cluster.isWorker) services.warm()
 }
 
-/** For a plugin that decides on the TLS of mail that leaves. */
+/** For a plugin that decides on the TLS of mail that leaves; its methods are those of delivery-hooks.ts. */
 export function registerForDelivery(plugin: Plugin): void {
   checkDelivery(plugin)
   registerWithoutGate(plugin)
-  installSeam(plugin, servicesOf(plugin))
+  // Two plugins share one seam, and what goes with it: an offer must not stand twice in the answer to EHLO.
+  if (!installSeam(plugin, servicesOf(plugin))) return
+  keepRequireTlsInBounces(plugin)
   plugin.register_hook('init_master', 'start_delivery')
   plugin.register_hook('init_child', 'start_delivery')
-}
-
-/** In each process that delivers: the workers, or the only one when smtp.ini has nodes=0. */
-export function start_delivery(
-  this: Plugin,
-  next: Next,
-  server: { readonly cluster?: unknown },
-): void {
-  if (cluster.isWorker || !server.cluster) servicesOf(this).delivery.start()
-  next(CONT)
+  plugin.register_hook('capabilities', 'offer_requiretls')
+  plugin.register_hook('mail', 'take_requiretls')
+  plugin.register_hook('pre_send_trans_email', 'note_wishes', PRIORITY.noteWishes)
 }
 
 /** Nothing is lost or in clear for it, but mail would be deferred without need. */

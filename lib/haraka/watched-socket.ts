@@ -2,6 +2,7 @@
 // directions passes here. Afterwards the connection is as if nobody had been there.
 import { connect, type ConnectionOptions, type SecureVersion, type TLSSocket } from 'node:tls'
 import type { Handshake } from '../delivery/judge.ts'
+import { peerChain } from '../x509/peer-chain.ts'
 import { createDialogue, type DialogueOptions, type Ending } from './dialogue.ts'
 import type { OutboundSocket, Upgraded } from './outbound.ts'
 
@@ -139,15 +140,15 @@ export function watchSocket(socket: OutboundSocket, watch: Watch): void {
       cleartext.on('error', (error) => end(dialogue.lost(errorText(error))))
       // Before Haraka's own listeners, which `attach` adds: what they say is swallowed after a bad handshake.
       cleartext.once('secureConnect', () => {
-        const handshake = handshakeOf(cleartext)
-        const reason = watch.judge(handshake)
+        const certificate = cleartext.getPeerCertificate() // before peerChain, which leaves none
+        const reason = watch.judge(handshakeOf(cleartext))
         if (reason !== undefined) return end({ cause: 'judge', reason })
         dialogue.secure()
         const error = cleartext.authorizationError
         // Haraka sends MAIL over nothing that is not authorized; whether it is, was judged here.
         cleartext.authorized = true
         const cipher = { ...cleartext.getCipher(), version: cleartext.getProtocol() }
-        done(true, error, cleartext.getPeerCertificate(), cipher)
+        done(true, error, certificate, cipher)
       })
       socket.attach(cleartext)
     } catch (error) {
@@ -184,25 +185,10 @@ function startTls(socket: OutboundSocket, options: object, wishes: TlsWishes): T
 }
 
 function handshakeOf(cleartext: TLSSocket): DoneHandshake {
-  const chain: Uint8Array[] = []
-  const seen = new Set<string>()
-  // Before any getPeerX509Certificate(), after which Node 20 returns nothing here.
-  let certificate: ReturnType<TLSSocket['getPeerCertificate']> | undefined =
-    cleartext.getPeerCertificate(true)
-  while (certificate?.raw && !seen.has(certificate.fingerprint512)) {
-    seen.add(certificate.fingerprint512)
-    chain.push(certificate.raw)
-    certificate = issuerOf(certificate)
-  }
   // @types/node has an Error here; what Node sets is OpenSSL's code.
   const error: unknown = cleartext.authorizationError
-  return { status: 'done', chain, chainError: error ? errorText(error) : undefined }
-}
-
-function issuerOf(certificate: object): ReturnType<TLSSocket['getPeerCertificate']> | undefined {
-  return 'issuerCertificate' in certificate
-    ? (certificate.issuerCertificate as ReturnType<TLSSocket['getPeerCertificate']>)
-    : undefined
+  const chainError = error ? errorText(error) : undefined
+  return { status: 'done', chain: peerChain(cleartext), chainError }
 }
 
 /** RFC 8689 section 4.2: the promise goes on to the next server. */

@@ -5,7 +5,12 @@ import { readIni, servicesOf } from '../../lib/haraka/process.ts'
 import { registerForDelivery } from '../../lib/haraka/registration.ts'
 import { parseDaneSettings } from '../../lib/services/delivery-settings.ts'
 
-export { start_delivery } from '../../lib/haraka/registration.ts'
+export {
+  note_wishes,
+  offer_requiretls,
+  start_delivery,
+  take_requiretls,
+} from '../../lib/haraka/delivery-hooks.ts'
 
 const settings = liveSettings('hisho.dane.ini', readIni, parseDaneSettings)
 
