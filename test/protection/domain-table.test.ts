@@ -236,3 +236,39 @@ describe('a table with an error', () => {
     )
   })
 })
+
+describe('the way to a domain in the table', () => {
+  const ruleOf = (rule: string) =>
+    parseDomainTable(`domains:\n  b.example: ${rule}\n`, 'hisho.yaml', []).ruleFor('b.example')
+
+  it('is the policy of the domain, with no floor, unless something else is said', () => {
+    assert.deepEqual([ruleOf('{}').transport, ruleOf('{}').floor], ['policy', 'none'])
+    assert.equal(ruleOf('{ transport: dane }').transport, 'dane')
+  })
+
+  it('floor content means that encryption is required', () => {
+    assert.equal(ruleOf('{ floor: content }').encrypt, 'required')
+  })
+
+  it('floor either lets what cannot be encrypted now go on to the other of the two', () => {
+    assert.equal(ruleOf('{ floor: either }').onLookupFailure, 'send_plain')
+    assert.equal(ruleOf('{ floor: either, on_lookup_failure: defer }').onLookupFailure, 'defer')
+    assert.equal(ruleOf('{ floor: either, encrypt: required }').onLookupFailure, 'defer')
+  })
+
+  for (const rule of [
+    '{ floor: content, encrypt: opportunistic }',
+    '{ floor: content, encrypt: never }',
+    '{ floor: transport, transport: off }',
+    '{ floor: transport, transport: opportunistic }',
+    '{ floor: transport, transport: encrypt }',
+    '{ transport: tls }',
+    '{ floor: both }',
+  ])
+    it(`is refused where it contradicts itself or says nothing we know: ${rule}`, () => {
+      assert.throws(() => ruleOf(rule), {
+        code: 'table/malformed',
+        message: /contradicts|must be one of/,
+      })
+    })
+})
