@@ -76,6 +76,13 @@ export function asDomain(text: string): string {
   }
 }
 
+export function asPort(text: string): number {
+  const port = Number(text)
+  if (!/^\d{1,5}$/.test(text) || port < 1 || port > 65_535)
+    throw new InvalidArgumentError('It is no port.')
+  return port
+}
+
 /** For options that may come more than once. */
 export function collectDomains(text: string, before: readonly string[]): readonly string[] {
   return [...new Set([...before, asDomain(text)])]

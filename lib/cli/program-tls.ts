@@ -1,9 +1,11 @@
 // The words of the command line about the way of mail: what other domains promise, and what ours do.
 import type { Command } from 'commander'
 import { checkPolicy, showPolicy } from './mta-sts.ts'
-import { asDomain } from './options.ts'
+import { asDomain, asPort } from './options.ts'
 import type { Run } from './program.ts'
 import { listPolicies, purgePolicy } from './tls-cache.ts'
+import { checkTls } from './tls-check.ts'
+import { showTlsa } from './tlsa.ts'
 
 interface Json {
   readonly json?: boolean
@@ -11,7 +13,9 @@ interface Json {
 
 export function addTls(program: Command, run: Run): void {
   const tls = program.command('tls').description('what domains promise of TLS, and keep')
+  addCheck(tls, run)
   addCache(tls, run)
+  addTlsa(program, run)
   const mtaSts = program.command('mta-sts').description('the MTA-STS policies of our own domains')
   mtaSts
     .command('show')
@@ -47,5 +51,35 @@ function addCache(tls: Command, run: Run): void {
     .argument('<domain>', 'any domain', asDomain)
     .action(async (domain: string) => {
       await run((context) => purgePolicy(context, domain))
+    })
+}
+
+function addCheck(tls: Command, run: Run): void {
+  tls
+    .command('check')
+    .description(
+      'what a domain promises, and whether its servers keep it (1 not all, 69 no server, 75 mail would wait)',
+    )
+    .argument('<domain>', 'any domain', asDomain)
+    .option('--json', 'for scripts')
+    .action(async (domain: string, { json = false }: Json) => {
+      await run((context) => checkTls(context, domain, { json }))
+    })
+}
+
+function addTlsa(program: Command, run: Run): void {
+  program
+    .command('tlsa')
+    .description('the TLSA records to publish for a mail server')
+    .argument('<host>', 'as in the MX record', asDomain)
+    .option(
+      '--cert <file>',
+      'its certificate and those of its issuers (PEM); without it the host is asked',
+    )
+    .option('--port <port>', 'default 25', asPort)
+    .option('--json', 'for scripts')
+    .action(async (host: string, options: Json & { cert?: string; port?: number }) => {
+      const { cert: certificateFile, port, json = false } = options
+      await run((context) => showTlsa(context, host, { certificateFile, port, json }))
     })
 }
