@@ -1,20 +1,25 @@
 // A Haraka that delivers by MX records to scripted mail servers on the loopback, each on an address of its own.
-import type { Conduct, SmtpMta } from './smtp-mta.ts'
-import { startMta } from './smtp-mta.ts'
-import { makeAuthority, type Authority } from './authority.ts'
+import { startMta, type SmtpMta } from './smtp-mta.ts'
+import { makeAuthority, type Authority, type Credentials } from './authority.ts'
 import { startDnsServer, type DnsServer, type Zone } from './dns-server.ts'
 import { freePort, startHaraka, type Files, type Haraka } from './haraka.ts'
+import { startPolicyHosts, type PolicyHosts } from './policy-hosts.ts'
 import { PASSWORD, USER } from './site.ts'
 import { submit, type Reply } from './smtp-client.ts'
 
 export interface OutboundWorld {
   readonly authority: Authority
+  /** Whom nobody trusts. */
+  readonly stranger: Authority
   readonly dns: DnsServer
+  readonly policies: PolicyHosts
   readonly port: number
   readonly haraka: Haraka
   /** By host name. */
   readonly mtas: ReadonlyMap<string, SmtpMta>
   mta(host: string): SmtpMta
+  /** All servers behave again, and what was seen and logged is forgotten. */
+  reset(): void
   /** Submits a small message; the subject says which. */
   send(to: string, subject?: string, from?: string): Promise<Reply>
   /** The same Haraka directory, a new process. */
@@ -27,6 +32,8 @@ export interface OutboundOptions {
   readonly hosts: readonly string[]
   /** More zone entries, such as the MX records; `authentic` is theirs to say. */
   readonly zone?: Zone
+  /** Policies that are there from the beginning. */
+  readonly publish?: (policies: PolicyHosts) => void
   /** Lines under `domains:` of hisho.yaml. */
   readonly table?: string
   readonly plugins?: readonly string[]
@@ -36,13 +43,19 @@ export interface OutboundOptions {
 
 export async function startOutbound(options: OutboundOptions): Promise<OutboundWorld> {
   const authority = makeAuthority()
-  const { port, mtas } = await startMtas(options.hosts, authority)
+  const stranger = makeAuthority()
+  const credentials = new Map(options.hosts.map((host) => [host, authority.issue(host)]))
+  const { port, mtas } = await startMtas(credentials)
   const dns = await startDnsServer({
     ...Object.fromEntries(
       [...mtas].map(([host, { address }]) => [host, { A: [address], authentic: true }]),
     ),
+    // For hisho/dane, to see that its resolver validates.
+    'signed.example': { TXT: ['signed'], authentic: true },
     ...options.zone,
   })
+  const policies = await startPolicyHosts(authority, dns.zone)
+  options.publish?.(policies)
   const files: Files = {
     'config/me': 'mx.a.example\n',
     'config/plugins': options.plugins ?? ['auth/flat_file', 'hisho/mta_sts', 'hisho/dane'],
@@ -50,6 +63,8 @@ export async function startOutbound(options: OutboundOptions): Promise<OutboundW
     'config/outbound.ini': 'temp_fail_intervals=5s\nlocal_mx_ok=true\n',
     'config/hisho.ini': `[main]\nworkers=1\n[dns]\nservers=127.0.0.1:${dns.port}\ntimeout_ms=500\ntries=3\n[delivery]\nport=${port}\nca_file=ca.pem\n`,
     'config/ca.pem': authority.certificate,
+    'config/hisho.mta_sts.ini': `[policy_host]\nport=${policies.port}\nallow_private=true\nca_file=ca.pem\ntimeout_ms=5000\n[cache]\nrefresh=false\n`,
+    'config/hisho.dane.ini': '[main]\nprobe=signed.example\n',
     'config/hisho.yaml': `local: [a.example]\ndomains:\n${options.table ?? "  '*': { encrypt: never }"}\n`,
     ...options.files?.({ authority, port }),
   }
@@ -63,13 +78,22 @@ export async function startOutbound(options: OutboundOptions): Promise<OutboundW
   }
   return {
     authority,
+    stranger,
     dns,
+    policies,
     port,
     get haraka() {
       return haraka
     },
     mtas,
     mta,
+    reset: () => {
+      for (const [host, one] of mtas) {
+        one.forget()
+        one.conduct = { credentials: credentials.get(host)! }
+      }
+      haraka.forgetLog()
+    },
     send: (to, subject = `message ${++count}`, from = 'alice@a.example') =>
       submit({
         port: haraka.port,
@@ -89,25 +113,26 @@ export async function startOutbound(options: OutboundOptions): Promise<OutboundW
     close: async () => {
       await haraka.stop()
       await Promise.all([...mtas.values()].map((one) => one.close()))
+      await policies.close()
       await dns.close()
       authority.close()
+      stranger.close()
     },
   }
 }
 
 /** The loopback has more addresses than one; which, should not be those of another test file. */
 async function startMtas(
-  hosts: readonly string[],
-  authority: Authority,
+  hosts: ReadonlyMap<string, Credentials>,
 ): Promise<{ port: number; mtas: Map<string, SmtpMta> }> {
   const net = 1 + (process.pid % 250)
   for (let attempt = 1; ; attempt += 1) {
     const port = await freePort(`127.${net}.0.1`)
     const mtas = new Map<string, SmtpMta>()
     try {
-      for (const [at, host] of hosts.entries()) {
-        const conduct: Conduct = { credentials: authority.issue(host) }
-        mtas.set(host, await startMta({ address: `127.${net}.0.${at + 1}`, port, conduct }))
+      for (const [host, credentials] of hosts) {
+        const address = `127.${net}.0.${mtas.size + 1}`
+        mtas.set(host, await startMta({ address, port, conduct: { credentials } }))
       }
       return { port, mtas }
     } catch (error) {
