@@ -39,6 +39,8 @@ export interface Keeper {
   purge(domain: string): Promise<void>
   /** Whether due by its age: `spread` in 0..1 takes away up to a fifth of it. TempError cache/*, mta-sts/busy. */
   refresh(domain: string, spread: number): Promise<Refreshed>
+  /** Of more than so many, those that were not used for longest are dropped; how many. TempError cache/*. */
+  trim(max: number): Promise<number>
   /** In the store, in force or not. TempError cache/*. */
   domains(): Promise<readonly string[]>
 }
@@ -86,11 +88,21 @@ export function createKeeper({ resolver, kept, renew, clock, log }: KeeperOption
 
   return {
     async list() {
-      const domains = (await kept.domains()).toSorted()
-      const all: (KeptPolicy | undefined)[] = []
-      for (let at = 0; at < domains.length; at += AT_ONCE)
-        all.push(...(await Promise.all(domains.slice(at, at + AT_ONCE).map(describe))))
+      const all = await inTurns((await kept.domains()).toSorted(), describe)
       return all.filter((policy) => policy !== undefined)
+    },
+    async trim(max) {
+      const domains = await kept.domains()
+      if (domains.length <= max) return 0
+      const used = await inTurns(domains, async (domain) => ({
+        domain,
+        lastUsedMs: (await kept.lastUsedMs(domain)) ?? 0,
+      }))
+      const least = used.toSorted((one, other) => one.lastUsedMs - other.lastUsedMs)
+      const dropped = least.slice(0, domains.length - max)
+      await inTurns(dropped, ({ domain }) => kept.forget(domain))
+      log('warn', `MTA-STS: more than ${max} policies: ${dropped.length} are dropped`)
+      return dropped.length
     },
     purge: (domain) => kept.purge(domain.toLowerCase()),
     domains: () => kept.domains(),
@@ -119,4 +131,11 @@ export function createKeeper({ resolver, kept, renew, clock, log }: KeeperOption
 /** Daily, and in half of its time where that is short. */
 function dueAfterMs({ policy }: FetchedText): number {
   return Math.min(DAY_MS, policy.maxAgeSeconds * 500)
+}
+
+async function inTurns<T, R>(all: readonly T[], work: (one: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = []
+  for (let at = 0; at < all.length; at += AT_ONCE)
+    results.push(...(await Promise.all(all.slice(at, at + AT_ONCE).map(work))))
+  return results
 }
