@@ -1,5 +1,6 @@
 // MTA-STS and DANE as a plugin switches them on.
 import type { SharedCache } from '../cache/cache.ts'
+import { createLease } from '../cache/lease.ts'
 import type { Clock } from '../clock.ts'
 import { resolveAddresses } from '../dns/addresses.ts'
 import { createDnssecProbe } from '../dns/probe.ts'
@@ -9,9 +10,13 @@ import { createTextClient } from '../http/fetch-text.ts'
 import { createPolicyFetcher } from '../mta-sts/fetch.ts'
 import { createPolicyFinder, type KeepingPolicyFinder } from '../mta-sts/finder.ts'
 import type { PolicyFinder } from '../mta-sts/outcome.ts'
+import { createRefresher } from '../mta-sts/refresh.ts'
 import type { DaneSettings, MtaStsSettings } from './delivery-settings.ts'
 import type { Log } from './services.ts'
 import type { SharedSettings } from './settings.ts'
+
+/** So long nobody refreshes after the one who does has died. */
+const REFRESH_LEASE_SECONDS = 300
 
 export interface MtaStsPart extends PolicyFinder {
   readonly kept: KeepingPolicyFinder
@@ -31,7 +36,7 @@ export function createMtaStsPart(
   settings: MtaStsSettings,
   isEnabled: () => boolean,
 ): MtaStsPart {
-  const { port, timeoutMs, ca, allowPrivate, onLookupFailure } = settings
+  const { port, timeoutMs, ca, allowPrivate, onLookupFailure, maxPolicies, refresh } = settings
   const fetchText = createTextClient({
     addressesOf: (host, signal) => resolveAddresses(resolver, host, signal),
     port,
@@ -46,13 +51,24 @@ export function createMtaStsPart(
     clock,
     log,
     onLookupFailure,
+    maxPolicies,
+  })
+  const refresher = createRefresher({
+    keeper: { ...kept, domains: async () => (isEnabled() ? kept.domains() : []) },
+    lease: createLease({ store, key: 'mta-sts/refresh', ttlSeconds: REFRESH_LEASE_SECONDS }),
+    log,
   })
   return {
     kept,
     find: async (domain, signal) =>
       isEnabled() ? kept.find(domain, signal) : { status: 'none', failure: undefined },
-    start() {},
-    async close() {},
+    start() {
+      if (refresh) refresher.start()
+    },
+    async close() {
+      await refresher.close()
+      await kept.close()
+    },
   }
 }
 
