@@ -15,7 +15,7 @@ export interface DnssecProbeOptions extends ResolverOptions {
 }
 
 export interface DnssecProbe {
-  /** What is true of all the servers that answer. Remembered for an hour. TempError: none answers. */
+  /** What is true of all the servers that answer. Remembered for an hour. TempError: none has ever answered. */
   check(signal?: AbortSignal): Promise<DnssecSupport>
 }
 
@@ -56,7 +56,11 @@ export function createDnssecProbe({
     const answered = asked.filter((one) => one.status === 'fulfilled')
     const silent = asked.find((one) => one.status === 'rejected')
     if (silent && !(silent.reason instanceof HishoError)) throw silent.reason
-    if (silent && answered.length === 0) throw silent.reason
+    if (silent && answered.length === 0) {
+      // What was true before is so still: a resolver does not learn or forget DNSSEC by being silent.
+      if (finding) return { ...finding, untilMs: clock.nowMs() + KEPT_IN_PART_MS }
+      throw silent.reason
+    }
     return {
       support: answered.every(({ value }) => value) ? 'validates' : 'does-not-validate',
       untilMs: clock.nowMs() + (silent ? KEPT_IN_PART_MS : KEPT_MS),

@@ -94,6 +94,19 @@ describe('the probe for DNSSEC', () => {
     assert.equal(await probe.check(), 'does-not-validate')
   })
 
+  it('D4: silence changes nothing of what was known', async (t) => {
+    const { probe, servers, clock } = await world(t, [{ ...SIGNED }])
+    const [server] = servers
+    assert.equal(await probe.check(), 'validates')
+    Object.assign(server!.zone, { [NAME]: { misbehave: 'servfail' } })
+    clock.now = HOUR_MS
+    assert.equal(await probe.check(), 'validates')
+    Object.assign(server!.zone, PLAIN)
+    assert.equal(await probe.check(), 'validates')
+    clock.now += 60_000
+    assert.equal(await probe.check(), 'does-not-validate')
+  })
+
   it('asks again soon when one of the servers was silent', async (t) => {
     const { probe, servers, clock } = await world(t, [
       SIGNED,
