@@ -82,6 +82,25 @@ describe('hisho tls check', () => {
     assert.deepEqual(mta.deliveries, [])
   })
 
+  it('D29: under DANE the name that is asked for is the base domain, and old TLS will not do', async () => {
+    mta.forget()
+    site.dns.zone[HOST] = { CNAME: 'target.example', authentic: true }
+    site.dns.zone['target.example'] = { A: [LOOPBACK], authentic: true }
+    site.dns.zone[`_${mta.port}._tcp.target.example`] = {
+      TLSA: [tlsa('3 1 1', good)],
+      authentic: true,
+    }
+    assert.equal((await check()).code, 0)
+    assert.deepEqual(
+      mta.sessions.map(({ servername }) => servername),
+      ['target.example'],
+    )
+    mta.conduct = { credentials: good, minVersion: 'TLSv1', maxVersion: 'TLSv1.1' }
+    const { code, text } = await check('--json')
+    assert.equal(code, 75)
+    assert.equal(JSON.parse(text).hosts[0].results[0].resultType, 'validation-failure')
+  })
+
   it('says tlsa-invalid, and that mail would wait', async () => {
     publish(tlsa('3 1 1', authority.issue(HOST)))
     const { code, text } = await check('--json')
