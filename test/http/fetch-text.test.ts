@@ -196,11 +196,14 @@ describe('a text from a well-known place', () => {
       [authority.issue('other.example'), /does not match certificate's altnames/],
       [authority.issue('b.example', { names: 'DNS:b.example' }), /does not match/],
       [authority.issue(HOST, { names: '' }), /names no host/],
+      [authority.issue(HOST, { names: 'DNS:ibe*.b.example' }), /has no name/],
       [authority.issue(HOST, { days: -1 }), /certificate has expired/],
     ]
     for (const [{ certificate, privateKey }, reason] of cases) {
       const one = await listen({ cert: certificate, key: privateKey })
-      assertUnusable(await fetchText({ port: portOf(one) }), reason)
+      const outcome = await fetchText({ port: portOf(one) })
+      assertUnusable(outcome, reason)
+      assert.equal(outcome.status === 'unusable' && outcome.failure, 'certificate')
     }
     const stranger = makeAuthority()
     const { certificate, privateKey } = stranger.issue(HOST)
@@ -249,6 +252,56 @@ describe('a text from a well-known place', () => {
   it('is asked for at another address when the first does not answer', async () => {
     const outcome = await fetchText({ addressesOf: async () => ['127.0.0.2', '::1', '127.0.0.1'] })
     assert.equal(outcome.status, 'found')
+  })
+
+  it('is asked for at another address when the first is not believed, resets, or is silent', async () => {
+    const port = portOf(server)
+    const addressesOf = async () => ['127.0.0.2', '127.0.0.1']
+    const wrong = authority.issue('other.example')
+    const distrusted = createServer({ cert: wrong.certificate, key: wrong.privateKey })
+    const reset = createTcpServer((socket) => socket.destroy())
+    const held: Socket[] = []
+    const silent = createTcpServer((socket) => held.push(socket))
+    for (const [first, reason] of [
+      [distrusted, /altnames/],
+      [reset, /ECONNRESET|disconnected|hang up/],
+      [silent, /^no whole answer/],
+    ] as const) {
+      first.on('tlsClientError', () => {})
+      first.listen(port, '127.0.0.2')
+      await once(first, 'listening')
+      try {
+        const timeoutMs = 1200
+        assert.equal((await fetchText({ addressesOf, timeoutMs })).status, 'found')
+        const alone = await fetchText({ addressesOf: async () => ['127.0.0.2'], timeoutMs: 300 })
+        assertUnusable(alone, reason)
+      } finally {
+        for (const socket of held) socket.destroy()
+        first.close()
+        await once(first, 'close')
+      }
+    }
+  })
+
+  it('a certificate that is not believed is told, whatever the other addresses say', async () => {
+    const wrong = authority.issue('other.example')
+    const one = await listen({ cert: wrong.certificate, key: wrong.privateKey })
+    for (const addresses of [
+      ['127.0.0.1', '127.0.0.9'],
+      ['127.0.0.9', '127.0.0.1'],
+    ]) {
+      const outcome = await fetchText({ port: portOf(one), addressesOf: async () => addresses })
+      assert.equal(outcome.status === 'unusable' && outcome.failure, 'certificate')
+    }
+    const dead = await fetchText({ addressesOf: async () => ['127.0.0.9'] })
+    assert.equal(dead.status === 'unusable' && dead.failure, 'other')
+  })
+
+  it('does not come from addresses that are not public, where only public ones will do', async () => {
+    const addressesOf = async () => ['127.0.0.1', '::1', '192.168.1.1']
+    assertUnusable(await fetchText({ addressesOf, reach: 'public' }), /has no public address$/)
+    assert.deepEqual(seen, [])
+    assert.equal((await fetchText({ addressesOf, reach: 'any' })).status, 'found')
   })
 
   it('cannot be said where nobody knows the host’s address', async () => {
