@@ -25,7 +25,7 @@ export interface PolicyFinderOptions {
   readonly onLookupFailure?: 'defer' | 'none'
   /** Of the policies that are at hand in this process; the others are in the store. Default 10,000. */
   readonly maxPolicies?: number
-  /** Default 16 MiB. */
+  /** Default 12 MiB. */
   readonly maxBytes?: number
   /** Fetches at one time. Default 16. */
   readonly maxFetches?: number
@@ -47,7 +47,7 @@ const NO_POLICY: StsOutcome = { status: 'none', failure: undefined }
 
 export function createPolicyFinder(options: PolicyFinderOptions): KeepingPolicyFinder {
   const { resolver, clock, onLookupFailure = 'defer', patienceMs = 10_000 } = options
-  const { maxPolicies = 10_000, maxBytes = 16 * 1024 * 1024 } = options
+  const { maxPolicies = 10_000, maxBytes = 12 * 1024 * 1024 } = options
   const { maxFetches = 16, waitMs = 20_000 } = options
   const kept = createPolicyStore({ ...options, maxPolicies, maxBytes })
   const slots = { max: maxFetches, maxWaiting: MAX_WAITING, waitMs }
