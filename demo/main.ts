@@ -1,9 +1,12 @@
 // npm run demo: two real Harakas on loopback, a.example and b.example, and an embedded DNS server. Alice writes to Bob;
-// we listen in between. No root, no Redis, no network.
+// we listen in between, and take away the offer of TLS. No root, no Redis, no network.
+import { stripVTControlCharacters } from 'node:util'
+import { makeAuthority } from '../test/support/authority.ts'
 import { startDnsServer } from '../test/support/dns-server.ts'
 import { freePort, startHaraka } from '../test/support/haraka.ts'
 import {
   ALL_PLUGINS,
+  hishoIni,
   makeSite,
   PASSWORD,
   siteEnvironment,
@@ -12,6 +15,7 @@ import {
 } from '../test/support/site.ts'
 import { submit } from '../test/support/smtp-client.ts'
 import { startSink } from '../test/support/smtp-sink.ts'
+import { startPolicyHost } from './policy-host.ts'
 import { startWiretap } from './wiretap.ts'
 
 const colour = process.stdout.isTTY && !process.env['NO_COLOR']
@@ -46,6 +50,9 @@ function shorten(lines: readonly string[]): string[] {
   return out
 }
 
+/** What `hisho mta-sts show` prints for d.example. */
+const POLICY = 'version: STSv1\r\nmode: enforce\r\nmx: mx.d.example\r\nmax_age: 86400\r\n'
+
 const MESSAGE = [
   'From: Alice <alice@a.example>',
   'To: Bob <bob@b.example>',
@@ -67,14 +74,22 @@ async function main(): Promise<void> {
     ['a.example', 'b.example', 'b.example'].map((domain) => makeSite(domain)),
   )
   if (!keysA || !keysB || !keysEve) return
+  const authority = makeAuthority()
+  const policyHost = await startPolicyHost(authority.issue('mta-sts.d.example'), POLICY)
   const dns = await startDnsServer({
     '_ibemailkey.a.example': { TXT: keysA.records },
     '_ibemailkey.b.example': { TXT: keysB.records, ttl: 1 },
+    // The mail server of b.example is that of d.example too, which has no keys, but promises TLS.
+    'd.example': { MX: ['10 mx.d.example'] },
+    'mx.d.example': { A: ['127.0.0.1'] },
+    '_mta-sts.d.example': { TXT: ['v=STSv1; id=1'] },
+    'mta-sts.d.example': { A: ['127.0.0.1'] },
   })
   const [inboxA, inboxB] = await Promise.all([startSink(), startSink()])
   const [portA, portB] = await Promise.all([freePort(), freePort()])
   const wire = await startWiretap(portB)
-  const gateways = await Promise.all([
+  const certificateB = authority.issue('mx.d.example')
+  const [a, b] = await Promise.all([
     startHaraka({
       port: portA,
       environment: siteEnvironment(keysA),
@@ -85,7 +100,13 @@ async function main(): Promise<void> {
         mailbox: inboxA.port,
         routes: { 'b.example': wire.port },
         table: "  c.example: { encrypt: required }\n  '*': { encrypt: opportunistic }",
-        plugins: ALL_PLUGINS,
+        plugins: [...ALL_PLUGINS, 'hisho/mta_sts'],
+        files: {
+          'config/hisho.ini': hishoIni(dns.port, `[delivery]\nport=${wire.port}\nca_file=ca.pem\n`),
+          'config/hisho.mta_sts.ini': `[policy_host]\nport=${policyHost.port}\nca_file=ca.pem\nallow_private=true\n`,
+          'config/ca.pem': authority.certificate,
+          'config/outbound.ini': 'local_mx_ok=true\ntemp_fail_intervals=5s,5s,5s,5s\n',
+        },
       }),
     }),
     startHaraka({
@@ -98,7 +119,12 @@ async function main(): Promise<void> {
         mailbox: inboxB.port,
         routes: {},
         table: '  a.example: { missing_signature: mark }',
-        plugins: ALL_PLUGINS,
+        plugins: ['tls', ...ALL_PLUGINS],
+        files: {
+          'config/host_list': 'b.example\nd.example\n',
+          'config/tls_key.pem': certificateB.privateKey,
+          'config/tls_cert.pem': certificateB.certificate,
+        },
       }),
     }),
   ])
@@ -121,7 +147,7 @@ async function main(): Promise<void> {
     say(`   ${reply.text}`)
 
     const [delivery] = await inboxB.waitFor(1)
-    heading('On the wire between the two Harakas')
+    heading('On the wire between the two Harakas, where somebody has taken away the offer of TLS')
     const heard = wire.take()
     show(heard.slice(Math.max(0, heard.indexOf('MAIL FROM'))), 31)
 
@@ -163,9 +189,35 @@ async function main(): Promise<void> {
     wire.take()
     await send('bob@b.example')
     const afterForgery = (await inboxB.waitFor(4))[3]!.message.toString()
+    const afterForgeryWire = wire.take()
     const believed = !afterForgery.endsWith(MESSAGE)
     say(
       `   ${believed ? 'ENCRYPTED FOR EVE' : 'encrypted for Bob all the same: what was seen first is remembered, and a change has to prove itself'}`,
+    )
+
+    heading(
+      'Alice writes to Dora at d.example, which has no keys but promises TLS (MTA-STS, enforce)',
+    )
+    wire.take()
+    a.forgetLog()
+    await send('dora@d.example')
+    await a.waitForLog(/delivery to d\.example at [^\n]*/)
+    await a.waitForLog(/Temp failing/)
+    const reason = /delivery to d\.example at [^\r\n]*/.exec(a.log())?.[0] ?? ''
+    const whileStripped = wire.take()
+    show(whileStripped.slice(whileStripped.lastIndexOf('220 ')), 31)
+    say(`   ${stripVTControlCharacters(reason)}`)
+    const waits = a.queued().length === 1 && !whileStripped.includes('MAIL FROM')
+    say(`   ${waits ? 'the mail waits in the queue of a.example' : 'IT DOES NOT WAIT'}`)
+
+    heading('The man in the middle goes away')
+    wire.stripsTls = false
+    const delivered = (await inboxB.waitFor(5, 30_000))[4]!.message.toString()
+    const overTls = wire.take()
+    const arrivedOverTls =
+      /ESMTPS[^]*we sign on Friday/.test(delivered) && !/merger|Friday/.test(overTls)
+    say(
+      `   ${arrivedOverTls ? 'delivered over TLS, to a server that showed a certificate for mx.d.example' : 'NOT AS PROMISED'}`,
     )
 
     const checks: [string, boolean][] = [
@@ -175,14 +227,16 @@ async function main(): Promise<void> {
       ['Mallory cannot read it', !again.includes('Friday')],
       ['what cannot be protected was refused', refused.code === 550],
       ['a forged sender was seen', mark === 'Hisho-Signature: none'],
-      ['a forged key was not believed', !believed && !/merger|Friday/.test(wire.take())],
+      ['a forged key was not believed', !believed && !/merger|Friday/.test(afterForgeryWire)],
+      ['without the promised TLS mail waited, and went with it', waits && arrivedOverTls],
     ]
     heading('So')
     for (const [claim, holds] of checks)
       say(`   ${holds ? paint(32, 'yes') : paint(31, 'NO ')}  ${claim}`)
     if (checks.some(([, holds]) => !holds)) process.exitCode = 1
   } finally {
-    await Promise.all(gateways.map((gateway) => gateway.stop()))
+    await Promise.all([a.stop(), b.stop()])
+    policyHost.close()
     await Promise.all([wire.close(), inboxA.close(), inboxB.close(), dns.close()])
   }
 }
