@@ -37,8 +37,14 @@ export interface OutboundOptions {
   /** Lines under `domains:` of hisho.yaml. */
   readonly table?: string
   readonly plugins?: readonly string[]
-  readonly files?: (world: { readonly authority: Authority; readonly port: number }) => Files
+  readonly files?: (world: FilesContext) => Files
   readonly environment?: Readonly<Record<string, string>>
+}
+
+export interface FilesContext {
+  readonly authority: Authority
+  readonly port: number
+  addressOf(host: string): string
 }
 
 export async function startOutbound(options: OutboundOptions): Promise<OutboundWorld> {
@@ -46,6 +52,11 @@ export async function startOutbound(options: OutboundOptions): Promise<OutboundW
   const stranger = makeAuthority()
   const credentials = new Map(options.hosts.map((host) => [host, authority.issue(host)]))
   const { port, mtas } = await startMtas(credentials)
+  const mta = (host: string): SmtpMta => {
+    const found = mtas.get(host)
+    if (!found) throw new Error(`no ${host}`)
+    return found
+  }
   const dns = await startDnsServer({
     ...Object.fromEntries(
       [...mtas].map(([host, { address }]) => [host, { A: [address], authentic: true }]),
@@ -66,16 +77,21 @@ export async function startOutbound(options: OutboundOptions): Promise<OutboundW
     'config/hisho.mta_sts.ini': `[policy_host]\nport=${policies.port}\nallow_private=true\nca_file=ca.pem\ntimeout_ms=5000\n[cache]\nrefresh=false\n`,
     'config/hisho.dane.ini': '[main]\nprobe=signed.example\n',
     'config/hisho.yaml': `local: [a.example]\ndomains:\n${options.table ?? "  '*': { encrypt: never }"}\n`,
-    ...options.files?.({ authority, port }),
+    ...options.files?.({ authority, port, addressOf: (host) => mta(host).address }),
   }
   const environment = options.environment ?? {}
-  let haraka = await startHaraka({ files, environment })
-  let count = 0
-  const mta = (host: string): SmtpMta => {
-    const found = mtas.get(host)
-    if (!found) throw new Error(`no ${host}`)
-    return found
+  const closeServers = async (): Promise<void> => {
+    await Promise.all([...mtas.values()].map((one) => one.close()))
+    await policies.close()
+    await dns.close()
+    authority.close()
+    stranger.close()
   }
+  let haraka = await startHaraka({ files, environment }).catch(async (error: unknown) => {
+    await closeServers()
+    throw error
+  })
+  let count = 0
   return {
     authority,
     stranger,
@@ -112,11 +128,7 @@ export async function startOutbound(options: OutboundOptions): Promise<OutboundW
     },
     close: async () => {
       await haraka.stop()
-      await Promise.all([...mtas.values()].map((one) => one.close()))
-      await policies.close()
-      await dns.close()
-      authority.close()
-      stranger.close()
+      await closeServers()
     },
   }
 }
