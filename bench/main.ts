@@ -1,5 +1,6 @@
-// npm run bench [-- container|ibe|signature|haraka]: the figures of docs/benchmarks.md, side by side with the bare thing in one run.
+// npm run bench [-- container|ibe|signature|delivery|haraka]: the figures of docs/benchmarks.md, side by side with the bare thing in one run.
 import { benchContainer } from './container.ts'
+import { benchTransport } from './delivery.ts'
 import { benchHaraka } from './haraka.ts'
 import { benchIbe } from './ibe.ts'
 import { benchSignature } from './signature.ts'
@@ -9,6 +10,7 @@ const BENCHES: Record<string, () => Promise<readonly Row[]>> = {
   container: benchContainer,
   ibe: ibeRows,
   signature: benchSignature,
+  delivery: benchTransport,
   haraka: benchHaraka,
 }
 

@@ -1,7 +1,7 @@
 // Whether mail may go over a connection: what was required, against what the handshake brought. Everything is evaluated
 // for the report, and what is fatal is decided apart from that.
 import { checkDane } from '../dane/check.ts'
-import type { DaneUsable } from '../dane/outcome.ts'
+import type { DaneOutcome } from '../dane/outcome.ts'
 import { formatTlsa } from '../dane/tlsa.ts'
 import type { TlsaRecord } from '../dns/records.ts'
 import { matchesMx } from '../mta-sts/match.ts'
@@ -40,10 +40,15 @@ type Check =
   | { readonly status: 'bad'; readonly resultType: FailureType; readonly reason: string }
 
 const GOOD: Check = { status: 'good' }
+const NOTHING_CHECKED: Check = {
+  status: 'bad',
+  resultType: 'tlsa-invalid',
+  reason: 'its TLSA records were not looked at',
+}
 
 export function judge(planned: PlannedHost, handshake: Handshake, nowMs: number): Judgement {
-  const results = resultsOf(planned, handshake, nowMs)
   const { requirement } = planned
+  const { dane, results } = evaluate(planned, handshake, nowMs)
   if (handshake.status === 'failed') {
     const mayDoWithout = requirement.kind === 'opportunistic' || requirement.kind === 'none'
     return {
@@ -54,48 +59,41 @@ export function judge(planned: PlannedHost, handshake: Handshake, nowMs: number)
     }
   }
   const checks: Check[] = []
-  if (requirement.kind === 'dane')
-    checks.push(checkUnderDane(planned, requirement.dane, handshake.chain, nowMs))
+  if (requirement.kind === 'dane') checks.push(dane ?? NOTHING_CHECKED)
   const name = nameRequired(planned)
   if (name) checks.push(checkWebPki(handshake, name))
   if (requirement.kind === 'impossible') checks.push({ status: 'bad', ...requirement })
-  const bad = checks.find((check) => check.status === 'bad')
-  if (bad) return { verdict: 'next-host', authenticated: false, reason: bad.reason, results }
+  const failed = checks.find((check) => check.status === 'bad')
+  if (failed) return { verdict: 'next-host', authenticated: false, reason: failed.reason, results }
   return { verdict: 'deliver', authenticated: checks.length > 0, reason: 'as required', results }
 }
 
-/** What happened, for each policy that there is: the domain's and the host's apart. */
-export function resultsOf(
-  { host, evidence }: Pick<PlannedHost, 'host' | 'evidence'>,
-  handshake: Handshake,
-  nowMs: number,
-): readonly PolicyResult[] {
-  const { dane, sts, domain } = evidence
-  const results: PolicyResult[] = []
+interface Evaluation {
+  /** undefined: there are no records that could be usable. */
+  readonly dane: Check | undefined
+  readonly results: readonly PolicyResult[]
+}
+
+/** What happened, for each policy that there is, whether or not it decides: the domain's and the host's apart. */
+function evaluate(planned: PlannedHost, handshake: Handshake, nowMs: number): Evaluation {
+  const { host, evidence } = planned
+  const { sts, domain } = evidence
   const failed =
     handshake.status === 'failed' ? bad(handshake.resultType, handshake.reason) : undefined
-  if (dane.status === 'usable' || dane.status === 'unusable') {
-    const check =
-      failed ??
-      (dane.status === 'usable' && handshake.status === 'done'
-        ? checkUnderDane({ host, evidence }, dane, handshake.chain, nowMs)
-        : GOOD)
-    results.push(daneResult(dane.baseDomain, dane.records, check))
+  const results: PolicyResult[] = []
+  let dane: Check | undefined
+  if (evidence.dane.status === 'usable' || evidence.dane.status === 'unusable') {
+    dane = failed ?? checkUnderDane(planned, evidence.dane, handshake, nowMs)
+    results.push(daneResult(evidence.dane.baseDomain, evidence.dane.records, dane))
   }
-  if (sts.status === 'found' && sts.policy.mode !== 'none') {
-    const check = failed ?? checkSts(host, sts.policy, handshake)
-    results.push(stsResult(domain, sts.policy, check))
+  if (sts.status === 'found' && sts.policy.mode !== 'none')
+    results.push(stsResult(domain, sts.policy, failed ?? checkSts(host, sts.policy, handshake)))
+  if (results.length > 0) return { dane, results }
+  const none = { policyType: 'no-policy-found', policyDomain: domain } as const
+  return {
+    dane,
+    results: [{ ...none, policyStrings: [], mxHostPatterns: [], ...resultOf(failed ?? GOOD) }],
   }
-  if (results.length > 0) return results
-  return [
-    {
-      policyType: 'no-policy-found',
-      policyDomain: domain,
-      policyStrings: [],
-      mxHostPatterns: [],
-      ...resultOf(failed ?? GOOD),
-    },
-  ]
 }
 
 /** RFC 8461 section 4: both of them. */
@@ -111,16 +109,18 @@ function nameRequired({ requirement }: PlannedHost): CertificateName | undefined
 
 function checkUnderDane(
   { host, evidence }: Pick<PlannedHost, 'host' | 'evidence'>,
-  dane: DaneUsable,
-  chain: readonly Uint8Array[],
+  dane: Extract<DaneOutcome, { status: 'usable' | 'unusable' }>,
+  handshake: Handshake,
   nowMs: number,
 ): Check {
+  // RFC 7672 section 2.2: where none of the records is usable, TLS is all that is asked for.
+  if (dane.status === 'unusable' || handshake.status === 'failed') return GOOD
   // RFC 7672 section 3.2.2: the domain itself counts only where it led to the host securely.
   const names = new Set([
     dane.baseDomain,
     ...(evidence.hostIsAuthentic ? [host, evidence.domain] : []),
   ])
-  const check = checkDane(dane, { chain, names: [...names], nowMs })
+  const check = checkDane(dane, { chain: handshake.chain, names: [...names], nowMs })
   return check.status === 'match' ? GOOD : bad(check.resultType, check.reason)
 }
 
