@@ -327,6 +327,20 @@ describe('a policy that is kept', () => {
     assert.equal(world.asked.length, 3)
   })
 
+  it('S40: a flood of other policies costs memory up to the limit, and takes no policy away', async (t) => {
+    const world = await openWorld(t)
+    world.publish(DOMAIN, '1', ENFORCE)
+    const finder = world.finder({ maxPolicies: 2, maxBytes: 100_000 })
+    await finder.find(DOMAIN)
+    for (let at = 0; at < 8; at += 1) {
+      world.publish(`d${at}.b.example`, '1', `${ENFORCE}${'mx: a.example\n'.repeat(4000)}`)
+      assert.equal(brief(await finder.find(`d${at}.b.example`)), 'enforce 1')
+    }
+    world.record(DOMAIN, undefined)
+    assert.equal(brief(await finder.find(DOMAIN)), 'enforce 1')
+    assert.equal(world.asked.length, 9)
+  })
+
   it('is fetched once for many who want it at once', async (t) => {
     const world = await openWorld(t)
     world.publish(DOMAIN, '1', ENFORCE)
