@@ -20,5 +20,5 @@ export function parseEnvelope(text: string): CacheEntry | undefined {
   const { v: value, e: expiresAtMs } = parsed
   if (typeof value !== 'string' || typeof expiresAtMs !== 'number') return undefined
   if (!Number.isFinite(expiresAtMs)) return undefined // 1e999 is JSON
-  return { value, expiresAtMs }
+  return { value, expiresAtMs: expiresAtMs + 0 } // and so is -0
 }

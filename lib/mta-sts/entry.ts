@@ -132,5 +132,5 @@ function asText(value: unknown): string {
 
 function asNumber(value: unknown): number {
   if (typeof value !== 'number' || !Number.isFinite(value)) throw new TypeError('no number')
-  return value
+  return value + 0 // -0 is JSON
 }

@@ -123,4 +123,10 @@ describe('an identity', () => {
     })
     fc.assert(property)
   })
+
+  it('a domain that is far too long is refused before its Punycode is looked at', () => {
+    const start = performance.now()
+    assert.throws(() => normalizeAddress(`a@xn--bcher-${'kva'.repeat(300_000)}`), PermError)
+    assert.ok(performance.now() - start < 1000)
+  })
 })

@@ -114,7 +114,9 @@ describe('policies in Redis', { skip: redisMissing }, () => {
       t.after(() => refresher.close())
       return { keeper, refresher }
     })
-    await Promise.all(domains.map((domain) => nodes[0]?.keeper.find(domain)))
+    const [first] = nodes
+    assert.ok(first)
+    await Promise.all(domains.map((domain) => first.keeper.find(domain)))
     world.clock.pass(86_400)
     const rounds = await Promise.all(nodes.map(({ refresher }) => refresher.run()))
     assert.equal(rounds.filter((round) => round !== undefined).length, 1)

@@ -84,7 +84,7 @@ export function parseIssuedKey(text: string, scheme: KeyScheme): IssuedKey {
   if (until === undefined) return { key: bytes }
   if (typeof until !== 'number' || !Number.isSafeInteger(until) || until < 0)
     throw malformed('until')
-  return { key: bytes, untilSeconds: until }
+  return { key: bytes, untilSeconds: until + 0 } // -0 is JSON, and not what we would write
 }
 
 export function formatGenerations(generations: readonly PublicGeneration[]): Uint8Array {
@@ -161,7 +161,7 @@ function parseDomain(value: unknown): string {
 function parseN(value: unknown): number {
   if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > SERIAL_MAX)
     throw malformed('n')
-  return value
+  return value + 0 // -0 is JSON
 }
 
 function parseBase64(name: string, value: unknown, length: number): Uint8Array {
