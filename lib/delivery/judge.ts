@@ -20,7 +20,7 @@ export type Handshake =
     }
   | {
       readonly status: 'done'
-      /** DER, the server's own certificate first. */
+      /** DER, the server's own certificate first; the others only where records of usage 2 ask for them. */
       readonly chain: readonly Uint8Array[]
       /** OpenSSL's code for what is wrong with the chain by the Web PKI, such as `CERT_HAS_EXPIRED`. */
       readonly chainError: string | undefined

@@ -114,7 +114,11 @@ async function shakeHands(
     return {
       status: 'answered',
       offers,
-      handshake: { status: 'done', chain: peerChain(secured), chainError: chainErrorOf(secured) },
+      handshake: {
+        status: 'done',
+        chain: peerChain(secured, 'all'),
+        chainError: chainErrorOf(secured),
+      },
       session: {
         protocol: secured.getProtocol() ?? '',
         cipher: secured.getCipher().standardName,

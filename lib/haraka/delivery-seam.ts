@@ -29,6 +29,7 @@ import {
   type QueuedMail,
 } from './outbound.ts'
 import { defer, explainFailures, refuse, statusOf } from './queued-mail.ts'
+import { createContexts, type ContextFor } from './tls-contexts.ts'
 import { watchSocket, type Watch } from './watched-socket.ts'
 
 /** For DNS, and for a policy host that takes its minute. */
@@ -167,12 +168,13 @@ function forceTls({ inside: { hmailPrototype }, rounds }: Seam): void {
 
 function watchConnections({ plugin, services, inside }: Seam): void {
   const { clientPool } = inside
+  const contextFor = createContexts()
   const original = clientPool.get_client
   clientPool.get_client = (mx, done): void => {
     const mark = markOfMx(mx)
     if (!mark) return original.call(clientPool, mx, done)
     const attempt = (socket: OutboundSocket | null): Watch =>
-      attemptFor({ services, inside }, mx, mark, socket)
+      attemptFor({ services, inside, contextFor }, mx, mark, socket)
     original.call(clientPool, mx, (error, socket) => {
       if (!socket) {
         attempt(null).ended({ cause: 'server', reason: error ?? 'no connection' })
@@ -192,7 +194,7 @@ function watchConnections({ plugin, services, inside }: Seam): void {
 }
 
 function attemptFor(
-  { services, inside }: Pick<Seam, 'services' | 'inside'>,
+  { services, inside, contextFor }: Pick<Seam, 'services' | 'inside'> & { contextFor: ContextFor },
   mx: Mx,
   mark: Mark,
   socket: OutboundSocket | null,
@@ -207,6 +209,7 @@ function attemptFor(
     sendingIp: socket?.targetsocket.localAddress,
     nowMs: () => systemClock.nowMs(),
     isWithoutTls,
+    contextFor,
     clientCertificate: clientCertificate(inside.tlsSocket, receivingIp),
     againWithoutTls: () => againWithoutTls(mx, mark),
     failed: (failure) => round.failures.push(failure),

@@ -1,4 +1,5 @@
 // One connection to one planned host: what was required of it, how it ended, and that it is reported once.
+import { USAGE } from '../dane/usable.ts'
 import type { Attempt, FloorOutcome } from '../delivery/attempt.ts'
 import type { Judgement } from '../delivery/judge.ts'
 import type { Order, PlannedHost } from '../delivery/order.ts'
@@ -24,6 +25,7 @@ export interface HostAttemptOptions {
   /** TLS with this host has failed before, and it is not needed. */
   readonly isWithoutTls: boolean
   readonly clientCertificate: TlsWishes['clientCertificate']
+  readonly contextFor: TlsWishes['contextFor']
   /** Once more with this host, without TLS. */
   againWithoutTls(): void
   failed(failure: Failure): void
@@ -66,6 +68,8 @@ export function createHostAttempt(options: HostAttemptOptions): Watch {
       // RFC 8461 section 7.2, RFC 7672 section 8.1 with RFC 8996.
       minVersion: kind === 'opportunistic' ? undefined : 'TLSv1.2',
       clientCertificate: options.clientCertificate,
+      chain: needsChain(planned) ? 'all' : 'own',
+      contextFor: options.contextFor,
     },
     helo: (name) => {
       helo = name
@@ -114,6 +118,11 @@ export function createHostAttempt(options: HostAttemptOptions): Watch {
       report({ status: 'unreached', reason })
     },
   }
+}
+
+/** OpenSSL has looked at the chain for the Web PKI; only trust anchors of DANE are our own business. */
+function needsChain({ evidence: { dane } }: PlannedHost): boolean {
+  return dane.status === 'usable' && dane.usable.some(({ usage }) => usage === USAGE.daneTa)
 }
 
 function dialogueFor(

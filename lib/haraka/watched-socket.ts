@@ -1,10 +1,12 @@
 // Haraka's connection to a server, watched until it is settled how mail goes to it: RFC 3207. Until then every byte in both
 // directions passes here. Afterwards the connection is as if nobody had been there.
+import { X509Certificate } from 'node:crypto'
 import { connect, type ConnectionOptions, type SecureVersion, type TLSSocket } from 'node:tls'
 import type { Handshake } from '../delivery/judge.ts'
-import { peerChain } from '../x509/peer-chain.ts'
+import { peerChain, type PeerChainExtent } from '../x509/peer-chain.ts'
 import { createDialogue, type DialogueOptions, type Ending } from './dialogue.ts'
 import type { OutboundSocket, Upgraded } from './outbound.ts'
+import type { ContextFor } from './tls-contexts.ts'
 
 export type DoneHandshake = Extract<Handshake, { status: 'done' }>
 
@@ -29,6 +31,9 @@ export interface TlsWishes {
   readonly ca: string | undefined
   readonly minVersion: SecureVersion | undefined
   readonly clientCertificate: Pick<ConnectionOptions, 'key' | 'cert'>
+  /** How much of the server's chain the judge wants to see. */
+  readonly chain: PeerChainExtent
+  readonly contextFor: ContextFor
 }
 
 /** More than any server has to say up to here, and longer than RFC 5321 section 4.5.3.2 lets it take for a line. */
@@ -140,15 +145,15 @@ export function watchSocket(socket: OutboundSocket, watch: Watch): void {
       cleartext.on('error', (error) => end(dialogue.lost(errorText(error))))
       // Before Haraka's own listeners, which `attach` adds: what they say is swallowed after a bad handshake.
       cleartext.once('secureConnect', () => {
-        const certificate = cleartext.getPeerCertificate() // before peerChain, which leaves none
-        const reason = watch.judge(handshakeOf(cleartext))
+        const chain = peerChain(cleartext, watch.tls.chain)
+        const reason = watch.judge(handshakeOf(cleartext, chain))
         if (reason !== undefined) return end({ cause: 'judge', reason })
         dialogue.secure()
         const error = cleartext.authorizationError
         // Haraka sends MAIL over nothing that is not authorized; whether it is, was judged here.
         cleartext.authorized = true
         const cipher = { ...cleartext.getCipher(), version: cleartext.getProtocol() }
-        done(true, error, certificate, cipher)
+        done(true, error, certificateForLog(chain), cipher)
       })
       socket.attach(cleartext)
     } catch (error) {
@@ -163,11 +168,13 @@ function startTls(socket: OutboundSocket, options: object, wishes: TlsWishes): T
   plain.removeAllListeners('data')
   plain.on('error', () => {}) // said by the TLS socket too
   const { servername, ca, minVersion } = wishes
-  const given: ConnectionOptions = { ...options, ...wishes.clientCertificate }
+  const { servername: _, ...given }: ConnectionOptions = { ...options, ...wishes.clientCertificate }
   // An operator may ask for more than we do.
   const least = given.minVersion === 'TLSv1.3' ? given.minVersion : (minVersion ?? given.minVersion)
+  const settings = { ...given, ca, ...(least && { minVersion: least }) }
   const cleartext = connect({
-    ...given,
+    ...settings,
+    secureContext: wishes.contextFor(settings),
     socket: plain,
     // Judged by us, when everything is known: RFC 7672 has rules of its own.
     rejectUnauthorized: false,
@@ -175,8 +182,6 @@ function startTls(socket: OutboundSocket, options: object, wishes: TlsWishes): T
     // No session of another policy is taken up again: what was proven there is not proven here.
     session: undefined,
     servername,
-    ca,
-    ...(least && { minVersion: least }),
   })
   socket.cleartext = cleartext
   if (socket._timeout) cleartext.setTimeout(socket._timeout)
@@ -184,11 +189,16 @@ function startTls(socket: OutboundSocket, options: object, wishes: TlsWishes): T
   return cleartext
 }
 
-function handshakeOf(cleartext: TLSSocket): DoneHandshake {
+function handshakeOf(cleartext: TLSSocket, chain: readonly Uint8Array[]): DoneHandshake {
   // @types/node has an Error here; what Node sets is OpenSSL's code.
   const error: unknown = cleartext.authorizationError
   const chainError = error ? errorText(error) : undefined
-  return { status: 'done', chain: peerChain(cleartext), chainError }
+  return { status: 'done', chain, chainError }
+}
+
+/** As Haraka logs it. */
+function certificateForLog([leaf]: readonly Uint8Array[]): object {
+  return leaf ? new X509Certificate(leaf).toLegacyObject() : {}
 }
 
 /** RFC 8689 section 4.2: the promise goes on to the next server. */
