@@ -1,5 +1,5 @@
 // The way to other servers: what a decision costs, what policies weigh, and Haraka's outbound STARTTLS with and without us.
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { X509Certificate } from 'node:crypto'
@@ -235,13 +235,16 @@ async function benchOutbound(): Promise<Row[]> {
       plugins: ['auth/flat_file', 'rcpt_to.in_host_list', ...plugins, 'queue/smtp_forward'],
       table: "  '*': { encrypt: never }",
     }),
-    'config/hisho.ini': hishoIni(dns.port, `[delivery]\nport=${mta.port}\nca_file=ca.pem\n`),
+    'config/hisho.ini': hishoIni(dns.port, `[delivery]\nport=${mta.port}\n`),
     'config/hisho.dane.ini': 'probe=a.example\n',
-    'config/ca.pem': authority.certificate,
     'config/outbound.ini': 'local_mx_ok=true\n',
     'config/loglevel': 'ERROR\n',
   })
-  const environment = siteEnvironment(keys)
+  const folder = mkdtempSync(join(tmpdir(), 'hisho-bench-'))
+  const ca = join(folder, 'ca.pem')
+  writeFileSync(ca, authority.certificate)
+  // Haraka's own TLS knows no other way to an authority.
+  const environment = { ...siteEnvironment(keys), NODE_EXTRA_CA_CERTS: ca }
   const ours = await startHaraka({
     environment,
     files: files({}, ['hisho/mta_sts', 'hisho/dane']),
@@ -269,6 +272,7 @@ async function benchOutbound(): Promise<Row[]> {
   } finally {
     await Promise.all([ours.stop(), bare.stop()])
     await Promise.all([mta.close(), dns.close()])
+    rmSync(folder, { recursive: true, force: true })
   }
 }
 
