@@ -37,7 +37,7 @@ function outcomeWords(outcome: Attempt['outcome']): string {
   const done = {
     deliver: authenticated ? 'TLS, authenticated' : 'TLS',
     'next-host': `not used: ${reason}`,
-    'without-tls': `again without TLS: ${reason}`,
+    'without-tls': `without TLS: ${reason}`,
   }[verdict]
   return `${done} (${seen})`
 }

@@ -60,8 +60,8 @@ export function watchSocket(socket: OutboundSocket, watch: Watch): void {
   }
   const timer = setTimeout(() => end(dialogue.lost('it takes too long')), MAX_MS)
 
-  /** Whatever is left to watch is what REQUIRETLS adds to MAIL. */
-  const letGo = (): void => {
+  /** What the server has said beyond. All that is left to watch for is MAIL, to which REQUIRETLS is added. */
+  const letGo = (): Buffer => {
     over = true
     clearTimeout(timer)
     const rest = pending
@@ -70,7 +70,7 @@ export function watchSocket(socket: OutboundSocket, watch: Watch): void {
     Reflect.deleteProperty(socket, 'destroy')
     if (watch.dialogue.requireTls) addRequireTls(socket, own.write)
     else Reflect.deleteProperty(socket, 'write')
-    if (rest.length > 0) emit('data', rest)
+    return rest
   }
 
   const readLine = (bytes: Buffer, more: boolean): void => {
@@ -79,8 +79,10 @@ export function watchSocket(socket: OutboundSocket, watch: Watch): void {
     if (step.kind === 'end') return end(step.ending)
     if (step.kind === 'open') watch.opened()
     if (step.kind === 'clear') watch.clear(step.lacks)
+    // First: Haraka's next command follows at once.
+    const rest = step.kind === 'pass' ? undefined : letGo()
     emit('data', step.line === line ? bytes : Buffer.from(step.line))
-    if (step.kind !== 'pass' && !over) letGo()
+    if (rest && rest.length > 0) emit('data', rest)
   }
 
   const read = (piece: Buffer): void => {
@@ -123,11 +125,12 @@ export function watchSocket(socket: OutboundSocket, watch: Watch): void {
       end({ cause: 'server', reason: 'Haraka was about to send mail without the TLS it needs' })
       return false
     }
-    if (answer === 'clear') {
-      watch.clear(undefined)
-      letGo()
-    }
-    return own.write.call(socket, data, ...rest)
+    if (answer === 'pass') return own.write.call(socket, data, ...rest)
+    watch.clear(undefined)
+    const unread = letGo()
+    const isTaken = own.write.call(socket, data, ...rest)
+    if (unread.length > 0) emit('data', unread)
+    return isTaken
   }
 
   socket.destroy = (): unknown => {

@@ -5,7 +5,7 @@ import { startDnsServer, type DnsServer, type Zone } from './dns-server.ts'
 import { freePort, startHaraka, type Files, type Haraka } from './haraka.ts'
 import { startPolicyHosts, type PolicyHosts } from './policy-hosts.ts'
 import { PASSWORD, USER } from './site.ts'
-import { submit, type Reply } from './smtp-client.ts'
+import { submit, type Reply, type Submission } from './smtp-client.ts'
 
 export interface OutboundWorld {
   readonly authority: Authority
@@ -20,8 +20,13 @@ export interface OutboundWorld {
   mta(host: string): SmtpMta
   /** All servers behave again, and what was seen and logged is forgotten. */
   reset(): void
-  /** Submits a small message; the subject says which. */
-  send(to: string, subject?: string, from?: string): Promise<Reply>
+  /** Submits a small message; the subject says which. `fields`: lines of the header. */
+  send(
+    to: string,
+    subject?: string,
+    submission?: Partial<Submission>,
+    fields?: string,
+  ): Promise<Reply>
   /** The same Haraka directory, a new process. */
   restart(): Promise<Haraka>
   close(): Promise<void>
@@ -110,16 +115,17 @@ export async function startOutbound(options: OutboundOptions): Promise<OutboundW
       }
       haraka.forgetLog()
     },
-    send: (to, subject = `message ${++count}`, from = 'alice@a.example') =>
+    send: (to, subject = `message ${++count}`, submission = {}, fields = '') =>
       submit({
         port: haraka.port,
-        from,
+        from: 'alice@a.example',
         to: [to],
         message: Buffer.from(
-          `From: ${from}\r\nTo: ${to}\r\nSubject: ${subject}\r\n\r\nthe secret of ${subject}\r\n`,
+          `From: alice@a.example\r\nTo: ${to}\r\nSubject: ${subject}\r\n${fields}\r\nthe secret of ${subject}\r\n`,
         ),
         user: USER,
         password: PASSWORD,
+        ...submission,
       }),
     restart: async () => {
       const { directory, port: smtpPort } = haraka

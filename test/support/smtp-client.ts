@@ -1,6 +1,7 @@
 // A mail client that sends exactly the bytes it is given.
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 
 export interface Submission {
   readonly port: number
@@ -11,6 +12,10 @@ export interface Submission {
   /** AUTH PLAIN with these. */
   readonly user?: string
   readonly password?: string
+  /** STARTTLS, whoever answers. */
+  readonly secure?: true
+  /** Of MAIL, such as `REQUIRETLS`. */
+  readonly parameters?: string
 }
 
 export interface Reply {
@@ -22,13 +27,14 @@ export interface Reply {
 export async function submit(submission: Submission): Promise<Reply> {
   const session = await openSession(submission.port, submission.host)
   try {
-    const { from, to, user, password } = submission
+    const { from, to, user, password, secure, parameters } = submission
+    if (secure) await session.secure()
     const commands = [
       'EHLO client.test',
       ...(user === undefined
         ? []
         : [`AUTH PLAIN ${Buffer.from(`\0${user}\0${password}`).toString('base64')}`]),
-      `MAIL FROM:<${from}>`,
+      `MAIL FROM:<${from}>${parameters === undefined ? '' : ` ${parameters}`}`,
       ...to.map((address) => `RCPT TO:<${address}>`),
       'DATA',
     ]
@@ -47,22 +53,34 @@ export interface Session {
   /** Sends the message with dots doubled and waits for the answer. */
   data(message: Uint8Array): Promise<Reply>
   readonly socket: Socket
+  /** EHLO and STARTTLS. */
+  secure(): Promise<void>
   close(): void
 }
 
 export async function openSession(port: number, host = '127.0.0.1'): Promise<Session> {
-  const socket = connect(port, host)
+  const plain = connect(port, host)
+  let socket: Socket = plain
   // A process that dies may leave its connections open and silent.
   socket.setTimeout(30_000, () => socket.destroy())
   await once(socket, 'connect')
-  const replies = readReplies(socket)
+  let replies = readReplies(socket)
   const read = async (): Promise<Reply> => {
     const next = await replies.next()
     return next.done ? { code: 421, text: 'connection closed' } : next.value
   }
   await read()
   return {
-    socket,
+    socket: plain,
+    secure: async () => {
+      for (const command of ['EHLO client.test', 'STARTTLS']) {
+        plain.write(`${command}\r\n`)
+        await read()
+      }
+      socket = connectTls({ socket: plain, rejectUnauthorized: false })
+      await once(socket, 'secureConnect')
+      replies = readReplies(socket)
+    },
     command: async (line) => {
       socket.write(`${line}\r\n`)
       return read()
