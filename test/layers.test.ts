@@ -49,10 +49,10 @@ interface SourceFile {
   readonly imports: readonly string[]
 }
 
-function sources(folder: string): SourceFile[] {
+function sources(folder: string, endings: readonly string[] = ['.ts']): SourceFile[] {
   return readdirSync(join(root, folder), { recursive: true })
     .map(String)
-    .filter((file) => file.endsWith('.ts') && !file.endsWith('.d.ts'))
+    .filter((file) => endings.some((ending) => file.endsWith(ending)) && !file.endsWith('.d.ts'))
     .map((file) => `${folder}/${file.split(sep).join('/')}`)
     .sort()
     .map((path) => {
@@ -263,6 +263,35 @@ describe('docs/rfc-coverage.md', () => {
     assert.deepEqual(
       numbers,
       numbers.toSorted((one, other) => one - other),
+    )
+  })
+})
+
+describe('the lines of RFC 8461, 7672 and 8689', () => {
+  const rows = readFileSync(join(root, 'docs/rfc-coverage.md'), 'utf8').matchAll(
+    /^\| ([SDQ]\d+) +\|.*\| (.*?) +\|$/gm,
+  )
+  const where = new Map([...rows].map(([, label = '', shown = '']) => [label, shown]))
+  const tests = sources('test', ['.ts', '.json']).flatMap(({ path, text }) =>
+    [...text.matchAll(/['"`]((?:[SDQ]\d{1,2}(?:, )?)+)[: ]/g)].flatMap(([, labels = '']) =>
+      labels.split(', ').map((label) => ({ label, path: path.replace(/^test\//, '') })),
+    ),
+  )
+
+  it('each stand there, with a test that begins with its label, or a sentence that says why not', () => {
+    const all = [
+      ...Array.from({ length: 40 }, (_, at) => `S${at + 1}`),
+      ...Array.from({ length: 32 }, (_, at) => `D${at + 1}`),
+      ...Array.from({ length: 4 }, (_, at) => `Q${at + 1}`),
+    ]
+    assert.deepEqual([...where.keys()].toSorted(), all.toSorted())
+    assertNone(
+      all.filter((label) => {
+        const shown = where.get(label) ?? ''
+        const files = [...shown.matchAll(/`([^`]+)`/g)].map(([, file = '']) => file)
+        if (files.length === 0) return !/^not: .{5}/.test(shown)
+        return files.some((file) => !tests.some((one) => one.label === label && one.path === file))
+      }),
     )
   })
 })

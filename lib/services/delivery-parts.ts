@@ -3,7 +3,7 @@ import type { SharedCache } from '../cache/cache.ts'
 import { createLease } from '../cache/lease.ts'
 import type { Clock } from '../clock.ts'
 import { resolveAddresses } from '../dns/addresses.ts'
-import { createDnssecProbe } from '../dns/probe.ts'
+import { createDnssecProbe, type DnssecSupport } from '../dns/probe.ts'
 import type { Resolver } from '../dns/resolver.ts'
 import { HishoError } from '../errors.ts'
 import { createTextClient } from '../http/fetch-text.ts'
@@ -75,6 +75,7 @@ export function createMtaStsPart(
 export interface DanePart {
   /** TempError when no resolver answers: whether it validates is then not known. */
   isOn(signal?: AbortSignal): Promise<boolean>
+  support(): Promise<DnssecSupport>
   /** Says at once what is wrong with the resolvers, not with the first mail. */
   start(): void
 }
@@ -104,6 +105,7 @@ export function createDanePart(
   }
   return {
     isOn,
+    support: () => probe.check(),
     start() {
       isOn().catch((error: unknown) => {
         const reason = error instanceof HishoError ? error.message : 'unknown cause'

@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts'
 import type { SharedCache } from '../cache/cache.ts'
 import { createHostFinder } from '../dane/find.ts'
 import { createCachingResolver } from '../dns/caching.ts'
+import type { DnssecSupport } from '../dns/probe.ts'
 import type { Resolver } from '../dns/resolver.ts'
 import { formatAttempt, type Attempt } from '../delivery/attempt.ts'
 import { judge, type Handshake, type Judgement } from '../delivery/judge.ts'
@@ -37,6 +38,8 @@ export interface Delivery {
   report(attempt: Attempt): void
   /** undefined: MTA-STS is not used here. */
   policies(): KeepingPolicyFinder | undefined
+  /** Whether DANE can be: undefined where it is not used here. TempError when no resolver answers. */
+  dnssecSupport(): Promise<DnssecSupport | undefined>
   /** In the one process, or each worker, that delivers: what is done in the background. */
   start(): void
   close(): Promise<void>
@@ -89,6 +92,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
       dane ??= createDanePart(options, part, isEnabled)
     },
     policies: () => mtaSts?.kept,
+    dnssecSupport: async () => dane?.support(),
     orderFor(domain, facts) {
       const { transport, floor } = table.current().ruleFor(domain)
       return { domain, transport, floor, ...facts }

@@ -5,6 +5,7 @@ import type { Context } from '../context.ts'
 import { EXIT, type ExitCode } from '../exit-code.ts'
 import type { Colour } from '../terminal.ts'
 import { checkClock } from './clock.ts'
+import { checkDelivery } from './delivery.ts'
 import { checkSettings, checkTable, checkVault } from './files.ts'
 import { fail, type Finding, type Status } from './finding.ts'
 import { checkPackage, checkVersion, findHaraka } from './haraka-package.ts'
@@ -56,10 +57,11 @@ async function examine(context: Context, harakaPackage: string | undefined): Pro
   const vault = kgc ? { findings: [], contents: undefined } : await checkVault(context)
   const local = [...(table?.local ?? [])]
   context.terminal.progress('asking DNS and Redis')
-  const [dns, redis, required, ...published] = await Promise.all([
+  const [dns, redis, required, delivery, ...published] = await Promise.all([
     checkDns(context, local[0] ?? 'example.com'),
     checkRedis(context, settings),
     table ? checkRequired(context, table) : [],
+    table ? checkDelivery(context, table) : [],
     ...(kgc
       ? [checkKgc(context, kgc, local)]
       : local.map((domain) => checkPublished(context, domain, vault.contents))),
@@ -75,6 +77,7 @@ async function examine(context: Context, harakaPackage: string | undefined): Pro
     dns,
     ...published.flat(),
     ...required,
+    ...delivery,
     redis,
   ]
 }

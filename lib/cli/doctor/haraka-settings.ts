@@ -6,13 +6,17 @@ import type { HarakaDirectory } from '../haraka-directory.ts'
 import { fail, ok, warn, type Finding } from './finding.ts'
 
 const PLUGINS = ['hisho/decrypt', 'hisho/encrypt']
+/** Of use by themselves too. */
+const OUTBOUND = ['hisho/mta_sts', 'hisho/dane']
 
 export function checkPlugins(haraka: HarakaDirectory): Finding[] {
   const list = haraka.list('plugins').map((line) => line.replace(/^haraka-plugin-/, ''))
-  const missing = PLUGINS.filter((name) => !list.includes(name))
+  const found = [...PLUGINS, ...OUTBOUND].filter((name) => list.includes(name))
+  const isOutboundOnly = found.length > 0 && found.every((name) => OUTBOUND.includes(name))
+  const missing = isOutboundOnly ? [] : PLUGINS.filter((name) => !list.includes(name))
   const listed =
     missing.length === 0
-      ? ok('plugins', PLUGINS.join(', '))
+      ? ok('plugins', found.join(', '))
       : fail('plugins', `not in config/plugins: ${missing.join(', ')}`, 'hisho init says where')
   const problems = orderProblems(list)
   const order =
