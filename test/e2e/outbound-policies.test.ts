@@ -51,13 +51,14 @@ describe('a policy', () => {
         policies.publish(FIRST, { mode: 'enforce', mx: [FIRST] })
       },
       table:
-        '  off.example: { encrypt: never, transport: off }\n  lax.example: { encrypt: never, transport: opportunistic }\n  encrypt.example: { encrypt: never, transport: encrypt }',
+        '  off.example: { encrypt: never, transport: off }\n  lax.example: { encrypt: never, transport: opportunistic }\n  encrypt.example: { encrypt: never, transport: encrypt }\n  floor.example: { encrypt: never, floor: transport }',
       plugins: ['auth/flat_file', 'queue/smtp_forward', 'hisho/mta_sts'],
       files: ({ port, addressOf }) => ({
         'config/outbound.ini': KEEP_LONG,
         'config/smtp_forward.ini': [
           'enable_outbound=false',
           `[routed.example]\nhost=${FIRST}\nport=${port}\nauth_type=plain\nauth_user=u\nauth_pass=p`,
+          `[floor.example]\nhost=${addressOf(SECOND)}\nport=${port}\nusing_lmtp=true`,
           `[numbered.example]\nhost=${addressOf(SECOND)}\nport=${port}`,
         ],
       }),
@@ -161,6 +162,11 @@ describe('a policy', () => {
     zone['half-gone.example'] = { MX: ['10 gone.b.example', `20 ${FIRST}`] }
     await world.send('bob@half-gone.example')
     await world.mta(FIRST).waitFor(1)
+  })
+
+  it('of the operator’s, a floor, holds back what a route without SMTP would take', async () => {
+    await world.send('bob@floor.example')
+    assert.match(await whyDeferred(world), /^floor\.example: .*LMTP/)
   })
 
   it('D9: or none: mail waits while DNS cannot say who takes it', async () => {
@@ -310,6 +316,20 @@ describe('after an accident', () => {
       mta.conduct = { credentials: world.authority.issue(FIRST) }
       const [delivery] = await mta.waitFor(1, 40_000)
       assert.match(delivery?.session.version ?? '', /^TLS/)
+    } finally {
+      await world.close()
+    }
+  })
+
+  it('S33: a policy with a new id is seen before the mail is given up', async () => {
+    const world = await startOutbound(strict)
+    try {
+      world.mta(FIRST).conduct = { startTls: 'missing' }
+      await world.send('bob@strict.example')
+      await whyDeferred(world)
+      world.policies.publish('strict.example', { mode: 'none', mx: [] })
+      const [delivery] = await world.mta(FIRST).waitFor(1, 40_000)
+      assert.equal(delivery?.session.version, undefined)
     } finally {
       await world.close()
     }

@@ -57,10 +57,18 @@ describe('a domain with a policy in mode enforce', () => {
     )
   })
 
-  for (const fault of TLS_FAULTS) {
-    const { what, reason, result } = fault
+  it('takes up no TLS session of another delivery: what was proven there is proven anew', async () => {
+    for (const [at, mode] of ['plain', 'enforce', 'enforce'].entries()) {
+      await world.send(`bob@one.${mode}.example`)
+      const deliveries = await world.mta(FIRST).waitFor(at + 1)
+      assert.equal(deliveries[at]?.session.isReused, false)
+    }
+  })
 
-    it(`S30 S34: ${what}: the mail waits, and nothing of it is on the wire`, async () => {
+  for (const fault of TLS_FAULTS) {
+    const { what, reason, result, labels = '' } = fault
+
+    it(`${labels}S30 S34: ${what}: the mail waits, and nothing of it is on the wire`, async () => {
       const mta = misbehave(fault)
       assert.equal((await world.send('bob@one.enforce.example', `alone ${what}`)).code, 250)
       const said = await whyDeferred()

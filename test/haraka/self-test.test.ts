@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { HookEntry } from '../../lib/haraka/api.ts'
-import { hookProblems } from '../../lib/haraka/self-test.ts'
+import type { Plugin } from '../../lib/haraka/api.ts'
+import { checkDelivery, hookProblems } from '../../lib/haraka/self-test.ts'
 import { KNOWN_HARAKA, orderProblems } from '../../lib/services/haraka-rules.ts'
 
 describe('the order of lines in config/plugins', () => {
@@ -152,3 +153,60 @@ describe('the place of our gates among the hooks', () => {
 function names(hook: string): string[] {
   return (GOOD[hook] ?? []).map(({ plugin }) => plugin)
 }
+
+describe('Haraka’s inside, where it is changed for delivery', () => {
+  const method = (): void => {}
+  const modules = (): Record<string, Record<string, unknown>> => ({
+    'package.json': { version: '3.3.4' },
+    outbound: {
+      HMailItem: function HMailItem() {},
+      net_utils: { HarakaMx: method },
+    },
+    'outbound/client_pool': { get_client: method },
+    'outbound/config': { cfg: { enable_tls: true } },
+    tls_socket: { connect: method },
+  })
+  const check = (change: (found: ReturnType<typeof modules>) => void): void => {
+    const found = modules()
+    const { prototype } = found['outbound']!['HMailItem'] as { prototype: object }
+    Object.assign(prototype, {
+      get_mx_respond: method,
+      get_force_tls: method,
+      temp_fail: method,
+      bounce: method,
+    })
+    change(found)
+    checkDelivery({ haraka_require: (name: string) => found[name] } as unknown as Plugin)
+  }
+
+  it('is good as we know it', () => assert.doesNotThrow(() => check(() => {})))
+
+  for (const [module, name] of [
+    ['outbound/client_pool', 'get_client'],
+    ['tls_socket', 'connect'],
+  ] as const) {
+    it(`is not good without ${name}`, () =>
+      assert.throws(
+        () => check((found) => delete found[module]?.[name]),
+        new RegExp(`hisho does not start: ${name} is missing in this Haraka`),
+      ))
+  }
+
+  for (const name of ['get_mx_respond', 'get_force_tls', 'temp_fail', 'bounce']) {
+    it(`is not good without ${name}`, () =>
+      assert.throws(
+        () =>
+          check((found) => {
+            const { prototype } = found['outbound']!['HMailItem'] as { prototype: object }
+            Reflect.deleteProperty(prototype, name)
+          }),
+        new RegExp(`${name} is missing in this Haraka`),
+      ))
+  }
+
+  it('is not good without HarakaMx', () =>
+    assert.throws(
+      () => check((found) => (found['outbound']!['net_utils'] = {})),
+      /HarakaMx is missing in this Haraka/,
+    ))
+})

@@ -4,6 +4,8 @@ import type { Conduct } from './smtp-mta.ts'
 
 export interface TlsFault {
   readonly what: string
+  /** Lines of the standards that it is about, beside those of all faults. */
+  readonly labels?: string
   conduct(names: FaultNames): Partial<Conduct>
   /** What is said to the sender. */
   readonly reason: RegExp
@@ -93,12 +95,14 @@ export const TLS_FAULTS: readonly TlsFault[] = [
   },
   {
     what: 'TLS 1.1 at most',
+    labels: 'S38 ',
     conduct: () => ({ minVersion: 'TLSv1', maxVersion: 'TLSv1.1' }),
     reason: /TLS failed: /,
     ...invalid,
   },
   {
     what: 'an expired certificate',
+    labels: 'S28 ',
     conduct: ({ authority, host }) => ({ credentials: authority.issue(host, { days: -1 }) }),
     reason: /out of date \(CERT_HAS_EXPIRED\)/,
     result: 'certificate-expired',
@@ -106,6 +110,7 @@ export const TLS_FAULTS: readonly TlsFault[] = [
   },
   {
     what: 'a certificate for another name',
+    labels: 'S28 ',
     conduct: ({ authority }) => ({ credentials: authority.issue('other.example') }),
     reason: /its certificate is not for mx1\.b\.example/,
     result: 'certificate-host-mismatch',
@@ -113,6 +118,7 @@ export const TLS_FAULTS: readonly TlsFault[] = [
   },
   {
     what: 'the name as common name alone',
+    labels: 'S28 ',
     conduct: ({ authority, host }) => ({ credentials: authority.issue(host, { names: '' }) }),
     reason: /its certificate is not for mx1\.b\.example/,
     result: 'certificate-host-mismatch',
@@ -120,6 +126,7 @@ export const TLS_FAULTS: readonly TlsFault[] = [
   },
   {
     what: 'a certificate by nobody we trust',
+    labels: 'S28 ',
     conduct: ({ stranger, host }) => ({ credentials: stranger.issue(host) }),
     reason: /nobody we trust vouches/,
     result: 'certificate-not-trusted',
