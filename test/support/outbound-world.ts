@@ -49,6 +49,8 @@ export interface OutboundOptions {
 export interface FilesContext {
   readonly authority: Authority
   readonly port: number
+  readonly dnsPort: number
+  readonly policyPort: number
   addressOf(host: string): string
 }
 
@@ -82,7 +84,13 @@ export async function startOutbound(options: OutboundOptions): Promise<OutboundW
     'config/hisho.mta_sts.ini': `[policy_host]\nport=${policies.port}\nallow_private=true\nca_file=ca.pem\ntimeout_ms=5000\n[cache]\nrefresh=false\n`,
     'config/hisho.dane.ini': '[main]\nprobe=signed.example\n',
     'config/hisho.yaml': `local: [a.example]\ndomains:\n${options.table ?? "  '*': { encrypt: never }"}\n`,
-    ...options.files?.({ authority, port, addressOf: (host) => mta(host).address }),
+    ...options.files?.({
+      authority,
+      port,
+      dnsPort: dns.port,
+      policyPort: policies.port,
+      addressOf: (host) => mta(host).address,
+    }),
   }
   const environment = options.environment ?? {}
   const closeServers = async (): Promise<void> => {
