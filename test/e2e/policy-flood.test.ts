@@ -126,11 +126,11 @@ function residentKib(pid = 0): number {
 
 /** Until its end: the longest time that Haraka took to answer, and the most memory that it had. */
 function watch(pid = 0, port: number) {
-  let isOver = false
+  const over = new AbortController()
   const seen = (async () => {
     const session = await openSession(port)
     let [slowestMs, mostKib] = [0, 0]
-    while (!isOver) {
+    while (!over.signal.aborted) {
       const startMs = performance.now()
       await session.command('RSET')
       slowestMs = Math.max(slowestMs, performance.now() - startMs)
@@ -142,7 +142,7 @@ function watch(pid = 0, port: number) {
   })()
   return {
     end: () => {
-      isOver = true
+      over.abort()
       return seen
     },
   }
