@@ -1,5 +1,5 @@
 // Everything that the plugins of one process, or one command, share: wired here, once, and nowhere else.
-import type { Cache } from '../cache/cache.ts'
+import type { Cache, SharedCache } from '../cache/cache.ts'
 import { createLayeredCache } from '../cache/layered.ts'
 import { createMemoryCache } from '../cache/memory.ts'
 import { createRedisCache } from '../cache/redis.ts'
@@ -37,6 +37,8 @@ export interface Services {
   readonly resolver: Resolver
   readonly directory: Directory
   readonly cache: Cache
+  /** What must not be forgotten. */
+  readonly store: SharedCache
   readonly ibe: Ibe
   readonly bb2: Bb2
   /** Of our own domains: from the vault, or from a KGC. */
@@ -151,6 +153,7 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     resolver,
     directory,
     cache,
+    store,
     ibe,
     bb2,
     keys,

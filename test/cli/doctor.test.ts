@@ -82,6 +82,8 @@ describe('hisho doctor', () => {
         'hisho.decrypt.ini',
         'hisho.sign.ini',
         'hisho.verify.ini',
+        'hisho.mta_sts.ini',
+        'hisho.dane.ini',
         'hisho.well_known.ini',
         'timeout of hisho/decrypt',
         'timeout of hisho/encrypt',
@@ -103,8 +105,59 @@ describe('hisho doctor', () => {
     assert.equal(code, 1)
     assert.match(text, /^fail {2}plugins +not in config\/plugins: hisho\/decrypt$/m)
     assert.match(text, /^ +-> hisho init says where$/m)
-    assert.match(text, /^22 ok, 0 to look at, 1 to mend$/m)
+    assert.match(text, /^24 ok, 0 to look at, 1 to mend$/m)
     assert.ok(!text.includes('\u001B'))
+  })
+
+  const outbound = async () =>
+    (await examine(site)).checks
+      .filter(({ check }) => /outbound tls|dnssec|policy of/.test(check))
+      .map(({ check, status, found }) => `${status} ${check}: ${found}`)
+
+  it('sees a floor that nobody keeps, and a way that nobody looks at', async () => {
+    site.write(
+      'config/hisho.yaml',
+      'local: [a.example]\ndomains:\n  b.example: { floor: either }\n  c.example: { transport: verify }\n',
+    )
+    assert.deepEqual(await outbound(), [
+      'fail outbound tls: the floor of b.example is either: mail to it is held back, for nobody keeps it',
+      'warn outbound tls: transport: verify of c.example is without effect',
+    ])
+    site.write('config/plugins', 'hisho/decrypt\nhisho/encrypt\nhisho/mta_sts\n')
+    assert.deepEqual(await outbound(), ['ok outbound tls: hisho/mta_sts'])
+    site.write('config/outbound.ini', 'enable_tls=false\n')
+    assert.deepEqual(await outbound(), [
+      'fail outbound tls: outbound.ini enable_tls=false: hisho does not start',
+    ])
+    site.write('config/outbound.ini', '')
+  })
+
+  it('asks whether the resolver validates, where there is DANE', async () => {
+    site.write('config/plugins', 'hisho/mta_sts\nhisho/dane\n')
+    site.write('config/hisho.dane.ini', 'probe=a.example\n')
+    assert.deepEqual(await outbound(), [
+      'ok outbound tls: hisho/mta_sts, hisho/dane',
+      'fail dnssec: the resolver does not validate DNSSEC: DANE is off',
+    ])
+    site.dns.zone['a.example'] = { TXT: ['signed'], authentic: true }
+    assert.equal((await outbound())[1], 'ok dnssec: the resolver validates: DANE is on')
+    delete site.dns.zone['a.example']
+    rmSync(site.file('config/hisho.dane.ini'))
+  })
+
+  it('compares the policy that is served with the record that says so', async () => {
+    site.write(
+      'config/hisho.yaml',
+      'local: [a.example]\nmta_sts: { a.example: { mode: testing, mx: [mx.a.example] } }\n',
+    )
+    assert.match((await outbound())[0] ?? '', /^warn policy of a\.example: _mta-sts\.a\.example: /)
+    const { text } = await site.run(['mta-sts', 'show', 'a.example', '--json'])
+    const { record, id } = JSON.parse(text) as { readonly record: string; readonly id: string }
+    site.dns.zone['_mta-sts.a.example'] = { TXT: [record] }
+    assert.deepEqual(await outbound(), [`ok policy of a.example: testing, id ${id}`])
+    site.dns.zone['_mta-sts.a.example'] = { TXT: ['v=STSv1; id=old'] }
+    assert.match((await outbound())[0] ?? '', /^fail policy of a\.example: DNS has the id old/)
+    delete site.dns.zone['_mta-sts.a.example']
   })
 
   it("sees what is wrong in Haraka's settings", async () => {

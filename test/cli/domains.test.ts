@@ -42,7 +42,7 @@ describe('hisho domains', () => {
     assert.match(table(), /# the table[^]*# ours[^]*# partners[^]*# first[^]*# for now/)
     assert.match(
       (await domains('list')).text,
-      /^b\.example +required +ibe,bb2 +defer +dnssec,.* accept +mark$/m,
+      /^b\.example +required +ibe,bb2 +defer +dnssec,.* accept +mark +policy +none$/m,
     )
     const trust = ['--params-trust', 'dnssec, well_known', '--missing-signature', 'reject']
     assert.equal((await domains('set', 'b.example', ...trust)).code, 0)

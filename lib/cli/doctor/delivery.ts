@@ -2,6 +2,7 @@
 import { HishoError } from '../../errors.ts'
 import { parseRecords } from '../../mta-sts/record.ts'
 import type { DomainTable } from '../../protection/domain-table.ts'
+import { createHostedPolicies } from '../../services/hosted-policies.ts'
 import type { Context } from '../context.ts'
 import { openDelivery } from '../delivery-session.ts'
 import type { HarakaDirectory } from '../haraka-directory.ts'
@@ -20,7 +21,7 @@ export async function checkDelivery(
     ...checkKeepers(haraka, table, loaded),
     ...(loaded.includes('hisho/dane') ? [await checkDnssec(context)] : []),
     ...(await Promise.all(
-      [...table.policies.keys()].map((domain) => checkOwnPolicy(context, domain)),
+      [...table.policies.keys()].map((domain) => checkOwnPolicy(context, table, domain)),
     )),
   ]
 }
@@ -74,12 +75,20 @@ async function checkDnssec(context: Context): Promise<Finding> {
 }
 
 /** What is served, against what is in DNS. */
-async function checkOwnPolicy(context: Context, domain: string): Promise<Finding> {
+async function checkOwnPolicy(
+  context: Context,
+  table: DomainTable,
+  domain: string,
+): Promise<Finding> {
   const check = `policy of ${domain}`
   const advice = `hisho mta-sts show ${domain}`
   try {
-    const { hostedPolicies, resolver } = openDelivery(context).services
-    const served = await hostedPolicies.served(domain)
+    const { resolver, store } = context.services('without-table')
+    const { clock, log } = context
+    const settings = context.settings().delivery
+    const file = { current: () => table }
+    const policies = createHostedPolicies({ table: file, resolver, store, settings, clock, log })
+    const served = await policies.served(domain)
     if (served?.isHeldBack)
       return warn(check, 'testing is served in place of enforce', `hisho mta-sts check ${domain}`)
     const answer = await resolver.resolve(`_mta-sts.${domain}`, 'TXT')

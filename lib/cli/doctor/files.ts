@@ -2,6 +2,11 @@
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseDomainTable, type DomainTable } from '../../protection/domain-table.ts'
+import {
+  inConfigOf,
+  parseDaneSettings,
+  parseMtaStsSettings,
+} from '../../services/delivery-settings.ts'
 import type { Ini } from '../../services/ini-reader.ts'
 import {
   parseDecryptSettings,
@@ -27,6 +32,9 @@ const PARSERS: Readonly<Record<string, (ini: Ini, context: Context) => unknown>>
   'hisho.decrypt.ini': parseDecryptSettings,
   'hisho.sign.ini': parseSignSettings,
   'hisho.verify.ini': parseVerifySettings,
+  'hisho.mta_sts.ini': (ini, context) =>
+    parseMtaStsSettings(ini, inConfigOf(context.haraka().config)),
+  'hisho.dane.ini': parseDaneSettings,
   'hisho.well_known.ini': parseWellKnownPluginSettings,
 }
 
