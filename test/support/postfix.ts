@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
+import type { Credentials } from './authority.ts'
 import { freePort } from './haraka.ts'
 import { peer } from './peers.ts'
 import { openSession } from './smtp-client.ts'
@@ -27,6 +28,17 @@ export interface PostfixOptions {
   readonly port?: number
   /** Where mail goes, by domain, its own among them: a port of an SMTP server on the loopback. */
   readonly routes: Readonly<Record<string, number>>
+  /** More addresses to take mail at, each with TLS of its own kind. */
+  readonly listeners?: readonly PostfixListener[]
+}
+
+export interface PostfixListener {
+  readonly address: string
+  readonly port: number
+  /** Without: no TLS is offered. */
+  readonly credentials?: Credentials
+  /** `old`: TLS 1.0 and 1.1 alone. */
+  readonly versions?: 'old'
 }
 
 /** Takes mail for anybody, from this machine. Rejects, with the log, if it does not listen in time. */
@@ -34,6 +46,7 @@ export async function startPostfix({
   domain,
   routes,
   port: wanted,
+  listeners = [],
 }: PostfixOptions): Promise<Postfix> {
   const directory = mkdtempSync(join(tmpdir(), 'hisho-postfix-'))
   chmodSync(directory, 0o755) // its processes run as user postfix
@@ -41,7 +54,8 @@ export async function startPostfix({
   for (const folder of ['config', 'queue', 'data']) mkdirSync(join(directory, folder))
   const config = join(directory, 'config')
   writeFileSync(join(config, 'main.cf'), mainCf(directory, domain, routes))
-  writeFileSync(join(config, 'master.cf'), masterCf(port))
+  const more = listeners.map((listener, at) => listenerLine(listener, join(config, `${at}.pem`)))
+  writeFileSync(join(config, 'master.cf'), masterCf(port) + more.join(''))
   const environment = {
     ...process.env,
     PATH: [process.env['PATH'] ?? '', ...SBIN].join(':'),
@@ -135,6 +149,29 @@ queue_run_delay = 1s
 `
 }
 
+function listenerLine(
+  { address, port, credentials, versions }: PostfixListener,
+  file: string,
+): string {
+  const line = `${address}:${port} inet n - n - - smtpd -o syslog_name=postfix/${address}`
+  if (!credentials) return `${line}\n`
+  writeFileSync(file, credentials.privateKey + credentials.certificate, { mode: 0o600 })
+  const settings = [
+    'smtpd_tls_security_level=may',
+    `smtpd_tls_chain_files=${file}`,
+    'smtpd_tls_received_header=yes',
+    'smtpd_tls_loglevel=1',
+    ...(versions === 'old'
+      ? [
+          'smtpd_tls_protocols=>=TLSv1,<=TLSv1.1',
+          'smtpd_tls_ciphers=low',
+          'tls_low_cipherlist=ALL:@SECLEVEL=0',
+        ]
+      : []),
+  ]
+  return `${line}${settings.map((setting) => ` -o ${setting}`).join('')}\n`
+}
+
 /** As Debian's own, without what is not used, and nothing in a chroot. */
 function masterCf(port: number): string {
   return `127.0.0.1:${port} inet n - n - - smtpd
@@ -147,6 +184,7 @@ defer     unix - - n - 0 bounce
 trace     unix - - n - 0 bounce
 verify    unix - - n - 1 verify
 flush     unix n - n 1000? 0 flush
+tlsmgr    unix - - n 1000? 1 tlsmgr
 proxymap  unix - - n - - proxymap
 proxywrite unix - - n - 1 proxymap
 smtp      unix - - n - - smtp
