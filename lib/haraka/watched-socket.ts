@@ -1,6 +1,5 @@
 // Haraka's connection to a server, watched until it is settled how mail goes to it: RFC 3207. Until then every byte in both
 // directions passes here. Afterwards the connection is as if nobody had been there.
-import { X509Certificate } from 'node:crypto'
 import { connect, type ConnectionOptions, type SecureVersion, type TLSSocket } from 'node:tls'
 import type { Handshake } from '../delivery/judge.ts'
 import { peerChain, type PeerChainExtent } from '../x509/peer-chain.ts'
@@ -156,7 +155,7 @@ export function watchSocket(socket: OutboundSocket, watch: Watch): void {
         // Haraka sends MAIL over nothing that is not authorized; whether it is, was judged here.
         cleartext.authorized = true
         const cipher = { ...cleartext.getCipher(), version: cleartext.getProtocol() }
-        done(true, error, certificateForLog(chain), cipher)
+        done(true, error, certificateForLog(cleartext), cipher)
       })
       socket.attach(cleartext)
     } catch (error) {
@@ -200,8 +199,8 @@ function handshakeOf(cleartext: TLSSocket, chain: readonly Uint8Array[]): DoneHa
 }
 
 /** As Haraka logs it. */
-function certificateForLog([leaf]: readonly Uint8Array[]): object {
-  return leaf ? new X509Certificate(leaf).toLegacyObject() : {}
+function certificateForLog(cleartext: TLSSocket): object {
+  return cleartext.getPeerX509Certificate()?.toLegacyObject() ?? {}
 }
 
 /** RFC 8689 section 4.2: the promise goes on to the next server. */
