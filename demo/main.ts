@@ -4,6 +4,7 @@ import { stripVTControlCharacters } from 'node:util'
 import { makeAuthority } from '../test/support/authority.ts'
 import { startDnsServer } from '../test/support/dns-server.ts'
 import { freePort, startHaraka } from '../test/support/haraka.ts'
+import { startManInTheMiddle } from '../test/support/man-in-the-middle.ts'
 import {
   ALL_PLUGINS,
   hishoIni,
@@ -16,7 +17,6 @@ import {
 import { submit } from '../test/support/smtp-client.ts'
 import { startSink } from '../test/support/smtp-sink.ts'
 import { startPolicyHost } from './policy-host.ts'
-import { startWiretap } from './wiretap.ts'
 
 const colour = process.stdout.isTTY && !process.env['NO_COLOR']
 const paint = (code: number, text: string): string =>
@@ -87,7 +87,13 @@ async function main(): Promise<void> {
   })
   const [inboxA, inboxB] = await Promise.all([startSink(), startSink()])
   const [portA, portB] = await Promise.all([freePort(), freePort()])
-  const wire = await startWiretap(portB)
+  const wire = await startManInTheMiddle({ server: { address: '127.0.0.1', port: portB } })
+  wire.stripsTls = true
+  const heardSince = (): string => {
+    const heard = wire.wire()
+    wire.forget()
+    return heard
+  }
   const certificateB = authority.issue('mx.d.example')
   const [a, b] = await Promise.all([
     startHaraka({
@@ -148,7 +154,7 @@ async function main(): Promise<void> {
 
     const [delivery] = await inboxB.waitFor(1)
     heading('On the wire between the two Harakas, where somebody has taken away the offer of TLS')
-    const heard = wire.take()
+    const heard = heardSince()
     show(heard.slice(Math.max(0, heard.indexOf('MAIL FROM'))), 31)
 
     heading("In Bob's mailbox")
@@ -186,10 +192,10 @@ async function main(): Promise<void> {
     heading('Eve forges the answer of DNS: keys of hers for b.example. Alice writes again')
     dns.zone['_ibemailkey.b.example'] = { TXT: keysEve.records, ttl: 1 }
     await new Promise((resolve) => setTimeout(resolve, 1_500))
-    wire.take()
+    wire.forget()
     await send('bob@b.example')
     const afterForgery = (await inboxB.waitFor(4))[3]!.message.toString()
-    const afterForgeryWire = wire.take()
+    const afterForgeryWire = heardSince()
     const believed = !afterForgery.endsWith(MESSAGE)
     say(
       `   ${believed ? 'ENCRYPTED FOR EVE' : 'encrypted for Bob all the same: what was seen first is remembered, and a change has to prove itself'}`,
@@ -198,13 +204,13 @@ async function main(): Promise<void> {
     heading(
       'Alice writes to Dora at d.example, which has no keys but promises TLS (MTA-STS, enforce)',
     )
-    wire.take()
+    wire.forget()
     a.forgetLog()
     await send('dora@d.example')
     await a.waitForLog(/delivery to d\.example at [^\n]*/)
     await a.waitForLog(/Temp failing/)
     const reason = /delivery to d\.example at [^\r\n]*/.exec(a.log())?.[0] ?? ''
-    const whileStripped = wire.take()
+    const whileStripped = heardSince()
     show(whileStripped.slice(whileStripped.lastIndexOf('220 ')), 31)
     say(`   ${stripVTControlCharacters(reason)}`)
     const waits = a.queued().length === 1 && !whileStripped.includes('MAIL FROM')
@@ -213,7 +219,7 @@ async function main(): Promise<void> {
     heading('The man in the middle goes away')
     wire.stripsTls = false
     const delivered = (await inboxB.waitFor(5, 30_000))[4]!.message.toString()
-    const overTls = wire.take()
+    const overTls = heardSince()
     const arrivedOverTls =
       /ESMTPS[^]*we sign on Friday/.test(delivered) && !/merger|Friday/.test(overTls)
     say(

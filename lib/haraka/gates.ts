@@ -13,53 +13,51 @@ import { wasJudged } from './verify.ts'
 export async function checkProtected(services: Services, connection: Connection): Promise<Verdict> {
   const transaction = connection.transaction
   if (!transaction) return GO_ON
-  refuseUnprotected(services, transaction.rcpt_to, transaction.notes)
+  refuseUnprotected(services, transaction)
   return GO_ON
 }
 
 /** First of all in get_mx: mail in the queue, wherever it came from. */
 export async function checkQueued(services: Services, hmail: HMail): Promise<Verdict> {
   if (!hmail.todo) return GO_ON
-  refuseUnprotected(services, hmail.todo.rcpt_to, hmail.todo.notes)
-  if (!services.delivery.isOn()) refuseBelowFloor(services, hmail.todo.rcpt_to, hmail.todo.notes)
+  refuseUnprotected(services, hmail.todo)
+  if (!services.delivery.isOn()) refuseBelowFloor(services, hmail.todo)
   return GO_ON
 }
 
-function refuseUnprotected(
-  services: Services,
-  recipients: readonly { readonly address: string; readonly host: string }[],
-  notes: Readonly<Record<string, unknown>>,
-): void {
-  const table = services.table.current()
-  const mark = markOf(notes)
-  for (const { address, host } of recipients) {
-    if (table.isLocal(host) || table.ruleFor(host).encrypt !== 'required') continue
-    if (!mark?.protected || !covers(mark, address)) {
+interface Envelope {
+  readonly rcpt_to: readonly { readonly address: string; readonly host: string }[]
+  readonly notes: Readonly<Record<string, unknown>>
+}
+
+function refuseUnprotected(services: Services, envelope: Envelope): void {
+  for (const { host, rule, isEncrypted } of foreignRecipients(services, envelope)) {
+    if (rule.encrypt === 'required' && !isEncrypted)
       throw new TempError(
         'haraka/unprotected',
         `${host} requires encryption and this message is not encrypted: held back`,
       )
-    }
   }
 }
 
 /** A floor of transport is kept by hisho/mta_sts and hisho/dane; without them nobody would. */
-function refuseBelowFloor(
-  services: Services,
-  recipients: readonly { readonly address: string; readonly host: string }[],
-  notes: Readonly<Record<string, unknown>>,
-): void {
-  const table = services.table.current()
-  const mark = markOf(notes)
-  for (const { address, host } of recipients) {
-    if (table.isLocal(host)) continue
-    const { floor } = table.ruleFor(host)
-    const isEncrypted = mark?.protected === true && covers(mark, address)
-    if (floor === 'transport' || (floor === 'either' && !isEncrypted))
+function refuseBelowFloor(services: Services, envelope: Envelope): void {
+  for (const { host, rule, isEncrypted } of foreignRecipients(services, envelope)) {
+    if (rule.floor === 'transport' || (rule.floor === 'either' && !isEncrypted))
       throw new TempError(
         'haraka/unprotected',
-        `the floor of ${host} is ${floor}, and neither hisho/mta_sts nor hisho/dane is there to keep it: held back`,
+        `the floor of ${host} is ${rule.floor}, and neither hisho/mta_sts nor hisho/dane is there to keep it: held back`,
       )
+  }
+}
+
+function* foreignRecipients({ table }: Services, { rcpt_to: recipients, notes }: Envelope) {
+  const rules = table.current()
+  const mark = markOf(notes)
+  for (const { address, host } of recipients) {
+    if (rules.isLocal(host)) continue
+    const isEncrypted = mark?.protected === true && covers(mark, address)
+    yield { host, rule: rules.ruleFor(host), isEncrypted }
   }
 }
 

@@ -46,7 +46,10 @@ describe('hisho domains', () => {
     )
     const trust = ['--params-trust', 'dnssec, well_known', '--missing-signature', 'reject']
     assert.equal((await domains('set', 'b.example', ...trust)).code, 0)
-    assert.match((await domains('list')).text, /^b\.example .* dnssec,well_known +reject +mark +policy +none$/m)
+    assert.match(
+      (await domains('list')).text,
+      /^b\.example .* dnssec,well_known +reject +mark +policy +none$/m,
+    )
     assert.equal((await domains('set', 'b.example', '--params-trust', 'hearsay')).code, 64)
   })
 

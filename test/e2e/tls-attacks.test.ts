@@ -90,7 +90,11 @@ before(async () => {
     files: () => RETRY_FILES,
   })
   const { address: server } = world.mta(HOST)
-  man = await startManInTheMiddle({ address: place(1), port: world.port, server })
+  man = await startManInTheMiddle({
+    address: place(1),
+    port: world.port,
+    server: { address: server, port: world.port },
+  })
   world.dns.zone[HOST] = now({ A: [man.address] })
   // Nobody remembers that there is none.
   for (const host of [HOST, EVIL, DANE_HOST])

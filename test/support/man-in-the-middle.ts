@@ -4,6 +4,7 @@ import { connect, createServer, type Socket } from 'node:net'
 
 export interface ManInTheMiddle {
   readonly address: string
+  readonly port: number
   /** Whether the offer of STARTTLS is taken out of what the server says. */
   stripsTls: boolean
   /** Every byte that went by, of both sides. */
@@ -13,21 +14,20 @@ export interface ManInTheMiddle {
 }
 
 export interface ManInTheMiddleOptions {
-  readonly address: string
-  readonly port: number
-  /** The address of the server; its port is the same. */
-  readonly server: string
+  readonly address?: string
+  readonly port?: number
+  readonly server: { readonly address: string; readonly port: number }
 }
 
 export async function startManInTheMiddle({
-  address,
-  port,
-  server: serverAddress,
+  address = '127.0.0.1',
+  port = 0,
+  server: behind,
 }: ManInTheMiddleOptions): Promise<ManInTheMiddle> {
   let heard: string[] = []
   const sockets = new Set<Socket>()
   const server = createServer((client) => {
-    const upstream = connect(port, serverAddress)
+    const upstream = connect(behind.port, behind.address)
     for (const [from, into] of [
       [client, upstream],
       [upstream, client],
@@ -50,8 +50,10 @@ export async function startManInTheMiddle({
   })
   server.listen(port, address)
   await once(server, 'listening')
+  const bound = server.address()
   const man: ManInTheMiddle = {
     address,
+    port: typeof bound === 'object' && bound ? bound.port : port,
     stripsTls: false,
     wire: () => heard.join(''),
     forget: () => {
