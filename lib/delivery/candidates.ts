@@ -19,6 +19,14 @@ export interface Candidate {
 
 export type Refusal = Extract<Plan, { status: 'refuse' }>
 
+/** Nobody takes mail for the domain, as DNS says. */
+export interface Nobody {
+  readonly status: 'nobody'
+  readonly refusal: Refusal
+  /** Whether the domain itself must have said so. */
+  readonly isAuthentic: boolean
+}
+
 /** More than anybody has; the rest of a longer list is not tried. */
 const MAX_HOSTS = 16
 
@@ -29,16 +37,21 @@ export async function candidatesFor(
   port: number,
   resolver: Pick<Resolver, 'resolve'>,
   signal?: AbortSignal,
-): Promise<readonly Candidate[] | Refusal> {
+): Promise<readonly Candidate[] | Nobody> {
   if (route) return route.map(asCandidate)
   const literal = /^\[(?:IPv6:)?([^\]]+)\]$/i.exec(domain)?.[1]
   if (literal !== undefined) return [asCandidate({ host: literal, port })]
   // RFC 7672 section 2.2.1: an error is thrown here and defers; it is never taken for absence.
   const answer = await resolver.resolve(domain, 'MX', signal)
-  if (answer.status === 'nxdomain') return refused(`there is no domain ${domain}`, '5.1.2')
+  const nobody = (reason: string, dsn: Refusal['dsn']): Nobody => ({
+    status: 'nobody',
+    refusal: refused(reason, dsn),
+    isAuthentic: answer.authentic,
+  })
+  if (answer.status === 'nxdomain') return nobody(`there is no domain ${domain}`, '5.1.2')
   // The domain is its own host: RFC 5321 section 5.1, RFC 7672 section 2.2.1.
   if (answer.status !== 'found') return [asCandidate({ host: domain, port })]
-  if (answer.records.every(isNull)) return refused(`${domain} takes no mail (null MX)`, '5.1.10') // RFC 7505 section 4.1
+  if (answer.records.every(isNull)) return nobody(`${domain} takes no mail (null MX)`, '5.1.10') // RFC 7505 section 4.1
   return inOrder(answer.records.filter((record) => !isNull(record)))
     .slice(0, MAX_HOSTS)
     .map(({ exchange, preference }) => ({

@@ -38,7 +38,7 @@ export async function problemsOfOwnPolicy(
   signal?: AbortSignal,
 ): Promise<readonly string[]> {
   const candidates = await candidatesFor(domain, undefined, port, resolver, signal)
-  if ('status' in candidates) return [candidates.reason]
+  if ('status' in candidates) return [candidates.refusal.reason]
   const full = { ...policy, lines: [] }
   const problems: string[] = []
   for (const { host } of candidates) {

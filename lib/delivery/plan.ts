@@ -6,7 +6,7 @@ import type { HostFinder, HostOutcome } from '../dane/outcome.ts'
 import type { Resolver } from '../dns/resolver.ts'
 import { HishoError } from '../errors.ts'
 import type { PolicyFinder, StsOutcome } from '../mta-sts/outcome.ts'
-import { candidatesFor, refused, type Candidate } from './candidates.ts'
+import { candidatesFor, refused, type Candidate, type Refusal } from './candidates.ts'
 import type { Order, Plan, PlannedHost, SkippedHost } from './order.ts'
 import { isOverridden, requirementFor, type Wishes } from './requirement.ts'
 
@@ -43,6 +43,19 @@ export function createPlanner({ resolver, hosts, policies, port }: PlannerOption
       if (error instanceof HishoError && isOverridden(wishes)) return NO_POLICY
       throw error
     }
+  }
+
+  /** RFC 8461 section 5: who can forge DNS alone has no mail returned, while a policy names servers. */
+  const unlessPromised = async (
+    refusal: Refusal,
+    domain: string,
+    wishes: Wishes,
+    signal?: AbortSignal,
+  ): Promise<Plan> => {
+    if (isOverridden(wishes)) return refusal
+    const sts = await policyOf(domain, wishes, signal)
+    if (sts.status !== 'found' || sts.policy.mode !== 'enforce') return refusal
+    return deferred(`${refusal.reason}, says DNS, and its MTA-STS policy names servers`)
   }
 
   const look = async (
@@ -86,8 +99,11 @@ export function createPlanner({ resolver, hosts, policies, port }: PlannerOption
       if (order.floor === 'content' && !order.contentIsEncrypted)
         return deferred(`${domain} gets encrypted mail only, and this message is not encrypted`)
       const candidates = await candidatesFor(domain, route, port, resolver, signal)
-      if ('status' in candidates) return candidates
       const wishes = wishesOf(order)
+      if ('status' in candidates) {
+        const { refusal, isAuthentic } = candidates
+        return isAuthentic ? refusal : unlessPromised(refusal, domain, wishes, signal)
+      }
       // Asked once, however many hosts it binds.
       const asked = new Map<string, Promise<StsOutcome>>()
       const policy = (of: string): Promise<StsOutcome> => {
@@ -106,7 +122,12 @@ export function createPlanner({ resolver, hosts, policies, port }: PlannerOption
       const isImplicit = route === undefined && candidates[0]?.host === domain
       // Neither an MX nor an address: there is no mail for this domain at all.
       if (isImplicit && looked.every((one) => one.status === 'skipped' && one.hasNoAddress))
-        return refused(`${domain} has neither a mail server nor an address`, '5.4.4')
+        return unlessPromised(
+          refused(`${domain} has neither a mail server nor an address`, '5.4.4'),
+          domain,
+          wishes,
+          signal,
+        )
       const stsFailure = (await policy(first)).failure
       return planned.length === 0
         ? { status: 'defer', reason: whyNobody(order, left), skipped: left, stsFailure }

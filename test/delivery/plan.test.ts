@@ -45,6 +45,7 @@ describe('the plan for a delivery', () => {
       'b.example': { MX: ['20 mx2.b.example', '10 MX1.b.example', '30 mx3.b.example'] },
       'signed.example': { MX: ['10 mx.signed.example'], authentic: true },
       'null.example': { MX: ['0 .'] },
+      'signed-null.example': { MX: ['0 .'], authentic: true },
       'implicit.example': { A: ['192.0.2.9'] },
       'gone.example': { TXT: ['no mail here'] },
       'broken.example': { misbehave: 'servfail' },
@@ -150,6 +151,20 @@ describe('the plan for a delivery', () => {
       const plan = await planFor({ domain })
       assert.equal(plan.status === 'refuse' && plan.dsn, dsn, domain)
     }
+  })
+
+  it('S34: what DNS says against an enforced policy returns no mail, unless it is signed', async () => {
+    for (const domain of ['null.example', 'nowhere.example', 'gone.example']) {
+      hosts[domain] = { status: 'no-address' }
+      policies[domain] = policy('mx.example')
+      const plan = await planFor({ domain })
+      assert.match(plan.status === 'defer' ? plan.reason : '', /its MTA-STS policy names servers/)
+      assert.equal(await hostsOf({ domain, transport: 'opportunistic' }), 'refuse')
+      policies[domain] = new TempError('dns/servfail', 'nobody can say')
+      await assert.rejects(planFor({ domain }), TempError)
+    }
+    policies['signed-null.example'] = policy('mx.example')
+    assert.equal(await hostsOf({ domain: 'signed-null.example' }), 'refuse')
   })
 
   it('MX hosts that have no address, and are all there are, are waited for', async () => {

@@ -94,7 +94,7 @@ describe('a flood of policies', () => {
     await world?.close()
   })
 
-  it('S19 S40: takes a bounded part of memory and time, and other mail goes', async () => {
+  it('S19, S40: takes a bounded part of memory and time, and other mail goes', async () => {
     const { haraka } = world
     const { deliveries } = world.mta(HOST)
     const startKib = residentKib(haraka.process.pid)

@@ -134,7 +134,7 @@ describe('Postfix as the receiving server', { skip: postfixMissing }, () => {
   })
 
   for (const [kind, what, reason] of BAD) {
-    it(`S30 S34: with ${what} gets nothing, and the mail waits`, async () => {
+    it(`S30, S34: with ${what} gets nothing, and the mail waits`, async () => {
       const before = postfix.log().length
       await world.send(`bob@${kind}.example`)
       assert.match(await deferral(`${kind}.example`), reason)
