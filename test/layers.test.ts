@@ -273,8 +273,9 @@ describe('the lines of RFC 8461, 7672 and 8689', () => {
   )
   const where = new Map([...rows].map(([, label = '', shown = '']) => [label, shown]))
   const tests = sources('test', ['.ts', '.json']).flatMap(({ path, text }) =>
-    [...text.matchAll(/['"`]((?:[SDQ]\d{1,2}(?:,? (?=[SDQ]\d))?)+)[: ]/g)].flatMap(([, labels = '']) =>
-      labels.split(/,? /).map((label) => ({ label, path: path.replace(/^test\//, '') })),
+    [...text.matchAll(/['"`]((?:[SDQ]\d{1,2}(?:,? (?=[SDQ]\d))?)+)[: ]/g)].flatMap(
+      ([, labels = '']) =>
+        labels.split(/,? /).map((label) => ({ label, path: path.replace(/^test\//, '') })),
     ),
   )
 
