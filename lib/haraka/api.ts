@@ -15,6 +15,8 @@ export interface Address {
   readonly original: string
   /** `local@domain`. */
   readonly address: string
+  /** In the queue: for a bounce. */
+  reason?: string
 }
 
 export interface Header {

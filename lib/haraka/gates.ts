@@ -19,9 +19,17 @@ export async function checkProtected(services: Services, connection: Connection)
 
 /** First of all in get_mx: mail in the queue, wherever it came from. */
 export async function checkQueued(services: Services, hmail: HMail): Promise<Verdict> {
-  if (!hmail.todo) return GO_ON
-  refuseUnprotected(services, hmail.todo)
-  if (!services.delivery.isOn()) refuseBelowFloor(services, hmail.todo)
+  const { todo } = hmail
+  if (!todo) return GO_ON
+  try {
+    refuseUnprotected(services, todo)
+    if (!services.delivery.isOn()) refuseBelowFloor(services, todo)
+  } catch (error) {
+    // Haraka's own words for a refusal here are of DNS; a bounce shows these beside them.
+    if (error instanceof TempError)
+      for (const recipient of todo.rcpt_to) recipient.reason = error.message
+    throw error
+  }
   return GO_ON
 }
 

@@ -45,7 +45,6 @@ export function deliveryInside(plugin: Plugin): DeliveryInside {
 }
 
 export interface Recipient extends Address {
-  reason?: string
   dsn_action?: string
   dsn_code?: number
   dsn_msg?: string

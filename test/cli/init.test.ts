@@ -37,6 +37,7 @@ describe('hisho init in an empty directory', () => {
       'hisho.decrypt.ini',
       'hisho.encrypt.ini',
       'hisho.ini',
+      'hisho.mta_sts.ini',
       'hisho.passphrase',
       'hisho.sign.ini',
       'hisho.vault.age',
@@ -159,7 +160,7 @@ describe('hisho init beside files that are there', () => {
       site.read('config/plugins'),
       PLUGINS.replace('clamd\n', 'hisho/decrypt\nhisho/verify\nclamd\n').replace(
         'queue/',
-        'hisho/sign\nhisho/encrypt\nqueue/',
+        'hisho/sign\nhisho/encrypt\nhisho/mta_sts\nqueue/',
       ),
     )
     assert.equal(
