@@ -242,11 +242,6 @@ describe('with hisho/encrypt alone', () => {
     })
   }
 
-  it('what the gate holds is returned in the end with the reason', async () => {
-    await waits('bob@proven.no-key.either.example', /Temporary MX lookup error/)
-    assert.match(await returned(), /neither hisho\/mta_sts nor hisho\/dane is there to keep it/)
-  })
-
   it('what is encrypted goes, where either will do', async () => {
     const delivery = await delivered(`bob@${ROUTED}`)
     assert.ok(isEncrypted(delivery))
