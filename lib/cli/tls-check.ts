@@ -1,14 +1,14 @@
 // `hisho tls check`: what a domain promises about TLS, and whether its servers keep it: RFC 8461, RFC 7672, in the words of
 // RFC 8460. Each is asked for real; no mail is sent.
-import { resolve } from 'node:path'
 import { X509Certificate } from 'node:crypto'
 import type { Handshake, Judgement } from '../delivery/judge.ts'
 import type { Order, Plan, PlannedHost } from '../delivery/order.ts'
-import { createDnssecProbe, type DnssecSupport } from '../dns/probe.ts'
+import type { DnssecSupport } from '../dns/probe.ts'
 import { HishoError } from '../errors.ts'
 import type { StsOutcome } from '../mta-sts/outcome.ts'
-import { parseDaneSettings, parseMtaStsSettings } from '../services/delivery-settings.ts'
+import type { Delivery } from '../services/delivery.ts'
 import type { Context } from './context.ts'
+import { openDelivery } from './delivery-session.ts'
 import { EXIT, type ExitCode } from './exit-code.ts'
 import { lookAt, type Seen } from './server-probe.ts'
 import { printTlsReport } from './tls-view.ts'
@@ -54,17 +54,12 @@ export async function checkTls(
 
 async function examine(context: Context, domain: string): Promise<TlsReport> {
   const { terminal } = context
-  const { delivery } = context.services('with-table')
-  const haraka = context.haraka()
-  const inConfig = (path: string): string => (path === '' ? '' : resolve(haraka.config, path))
-  const dane = parseDaneSettings(haraka.ini('hisho.dane.ini'))
-  delivery.useMtaSts(parseMtaStsSettings(haraka.ini('hisho.mta_sts.ini'), inConfig), () => true)
-  delivery.useDane(dane, () => true)
+  const { delivery } = openDelivery(context)
   terminal.progress(`looking up ${domain}…`)
   const facts = { route: undefined, requireTls: false, tlsRequiredNo: false }
   // As encrypted mail: otherwise a floor of `content` would end it before anything is seen.
   const order = delivery.orderFor(domain, { ...facts, contentIsEncrypted: true })
-  const dnssec = await supportOf(context, dane.probe)
+  const dnssec = await supportOf(delivery)
   const plan = await delivery.plan(order)
   const sts = (await delivery.policies()?.find(domain)) ?? { status: 'none', failure: undefined }
   const planned = plan.status === 'deliver' ? plan.hosts : []
@@ -82,10 +77,9 @@ async function examine(context: Context, domain: string): Promise<TlsReport> {
   return { domain, order, dnssec, sts, plan, hosts }
 }
 
-async function supportOf(context: Context, name: string): Promise<TlsReport['dnssec']> {
-  const { dns } = context.settings()
+async function supportOf(delivery: Delivery): Promise<TlsReport['dnssec']> {
   try {
-    return await createDnssecProbe({ ...dns, clock: context.clock, name }).check()
+    return (await delivery.dnssecSupport()) ?? 'unanswered'
   } catch (error) {
     if (error instanceof HishoError) return 'unanswered'
     throw error
