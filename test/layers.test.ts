@@ -10,7 +10,7 @@ const root = join(__dirname, '..', '..')
 const LAYERS: readonly (readonly string[])[] = [
   ['errors.ts', 'clock.ts'],
   ['crypto', 'disk', 'http', 'dns', 'cache', 'mail', 'x509', 'yaml'],
-  ['container', 'dane', 'ibe', 'mta-sts', 'vault'],
+  ['container', 'dane', 'ibe', 'mta-sts', 'shared-key', 'vault'],
   ['delivery', 'protection'],
   ['services'],
   ['haraka', 'cli'],
@@ -22,6 +22,7 @@ const ALLOWED = new Set([
   'dns -> http',
   'http -> x509',
   'ibe -> container',
+  'shared-key -> container',
   'vault -> container',
 ])
 

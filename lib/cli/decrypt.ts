@@ -4,7 +4,7 @@ import { PermError } from '../errors.ts'
 import { fieldValue, fieldsNamed, type Field } from '../mail/header.ts'
 import { collect, messageBytes, readMessage, type Message } from '../mail/message.ts'
 import type { Scheme } from '../mail/scheme.ts'
-import { receive } from '../protection/incoming.ts'
+import { findScheme, receive } from '../protection/incoming.ts'
 import type { Services } from '../services/services.ts'
 import { parseDecryptSettings } from '../services/plugin-settings.ts'
 import type { Context } from './context.ts'
@@ -26,8 +26,7 @@ export async function decrypt(
   const { terminal } = context
   const services = context.services('with-table')
   const raw = await readRawMessage(source)
-  const message = await readMessage([raw.bytes])
-  const scheme = services.schemes.find((known) => known.detect(message.fields))
+  const { scheme, message } = await findScheme(await readMessage([raw.bytes]), services.schemes)
   if (!scheme && !deliver) return terminal.write(raw.original)
   if (scheme) {
     await context.passphrase() // asked for while it can be
@@ -37,7 +36,7 @@ export async function decrypt(
   const opened =
     scheme && !deliver
       ? await openExactly(scheme, message, addresses)
-      : await openForDelivery(context, message, addresses)
+      : await openForDelivery(context, raw.bytes, addresses)
   const bytes = await collect(messageBytes(opened))
   await writeMessage(terminal, bytes, raw.lineEnd)
 }
@@ -54,19 +53,20 @@ async function openExactly(
 
 async function openForDelivery(
   context: Context,
-  message: Message,
+  bytes: Uint8Array,
   addresses: readonly string[],
 ): Promise<Message> {
   const { schemes, normalizeAddress } = context.services('with-table')
   const { authservIds } = parseDecryptSettings(context.haraka().ini('hisho.decrypt.ini'))
   const host = context.haraka().value('me') ?? hostname()
   const arrival = await receive(
-    message,
+    await readMessage([bytes]),
     addresses.map((address) => ({ address, domain: address.slice(address.lastIndexOf('@') + 1) })),
     { schemes, normalizeAddress, authservIds: new Set([host.toLowerCase(), ...authservIds]) },
   )
   if (arrival.status === 'closed') throw closed(arrival.reason)
-  return arrival.status === 'opened' ? arrival.message : { ...message, fields: arrival.fields }
+  if (arrival.status === 'opened') return arrival.message
+  return { ...(await readMessage([bytes])), fields: arrival.fields }
 }
 
 /** That it is for others only is no damage, and has an exit code of its own. */

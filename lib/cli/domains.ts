@@ -1,8 +1,8 @@
 // `hisho domains`: the table of domains, and what it means for mail.
 import { HishoError, PermError, TempError } from '../errors.ts'
 import { decide } from '../protection/outgoing.ts'
-import { parseDomainTable } from '../protection/domain-table.ts'
-import { SCHEME_NAMES } from '../services/services.ts'
+import { parseDomainTable, type DomainRule } from '../protection/domain-table.ts'
+import { SCHEME_KINDS } from '../services/schemes.ts'
 import type { Context } from './context.ts'
 import { asUsage } from './encrypt.ts'
 import { EXIT, exitCodeOf, type ExitCode } from './exit-code.ts'
@@ -23,7 +23,7 @@ export async function listDomains(
 ): Promise<void> {
   const { terminal } = context
   const { tableFile } = context.settings()
-  const table = parseDomainTable(await readTable(tableFile), tableFile, SCHEME_NAMES)
+  const table = parseDomainTable(await readTable(tableFile), tableFile, SCHEME_KINDS)
   const local = [...table.local]
   if (json) return terminal.json({ file: tableFile, local, domains: table.rules })
   terminal.line(`local: ${local.join(', ') || '(none)'}\n`)
@@ -43,7 +43,7 @@ export async function listDomains(
       table.rules.map((rule) => [
         rule.pattern,
         rule.encrypt,
-        rule.schemes.join(','),
+        [rule.schemes.join(','), ...settingTexts(rule.settings)].join(' '),
         rule.onLookupFailure,
         rule.paramsTrust.join(','),
         rule.missingSignature,
@@ -53,6 +53,10 @@ export async function listDomains(
       ]),
     ),
   )
+}
+
+function settingTexts(settings: DomainRule['settings']): string[] {
+  return Object.entries(settings).map(([key, value]) => `${key}=${String(value)}`)
 }
 
 export async function setDomain(
@@ -86,7 +90,7 @@ export async function checkDomains(
   const { terminal } = context
   if (target === undefined) {
     const { tableFile } = context.settings()
-    const table = parseDomainTable(await readTable(tableFile), tableFile, SCHEME_NAMES)
+    const table = parseDomainTable(await readTable(tableFile), tableFile, SCHEME_KINDS)
     const counts = { file: tableFile, local: table.local.size, domains: table.rules.length }
     if (json) terminal.json({ ...counts, status: 'good' })
     else terminal.line(`${tableFile}: good, ${counts.local} local, ${counts.domains} lines`)

@@ -89,14 +89,14 @@ function onlyDomain(addresses: readonly string[]): string {
 }
 
 async function offerFor(domain: string, services: Services, terminal: Terminal): Promise<Offer> {
-  const { schemes, paramsTrust, encrypt } = services.table.current().ruleFor(domain)
+  const { schemes, paramsTrust, settings, encrypt } = services.table.current().ruleFor(domain)
   for (const name of schemes) {
     const scheme = services.schemes.find((known) => known.name === name)
-    const offer = await scheme?.offer(domain, paramsTrust)
+    const offer = await scheme?.offer(domain, paramsTrust, settings)
     if (offer?.untrusted !== undefined && encrypt === 'required')
       throw new TempError('ibe/untrusted', `${domain}: ${offer.untrusted}`)
     if (offer?.untrusted !== undefined) terminal.note(`hisho: ${domain}: ${offer.untrusted}`)
     if (offer) return offer
   }
-  throw new PermError('protection/no-key', `${domain} publishes no key`)
+  throw new PermError('protection/no-key', `there is no key for ${domain}`)
 }

@@ -18,6 +18,8 @@ export interface Inspection {
   readonly sizeBytes: number
   /** Of the age file inside. */
   readonly containerBytes?: number
+  /** Of its payload. */
+  readonly suite?: string
   readonly stanzas?: readonly StanzaView[]
   /** It says that it is ours, and is not quite. */
   readonly problem?: string
@@ -37,11 +39,18 @@ export async function inspect(
   terminal.line(`Date:  ${printable(found.date ?? '-')}`)
   terminal.line(`Kind:  ${found.kind}, ${found.sizeBytes} bytes`)
   if (found.problem !== undefined) terminal.line(`Problem: ${printable(found.problem)}`)
-  if (found.containerBytes !== undefined) terminal.line(`Age file: ${found.containerBytes} bytes`)
+  if (found.containerBytes !== undefined)
+    terminal.line(`Age file: ${found.containerBytes} bytes, ${found.suite}`)
   for (const stanza of found.stanzas ?? []) {
-    const who = stanza.identity === undefined ? '' : ` n=${stanza.n} ${printable(stanza.identity)}`
+    const who = [
+      ...(stanza.n === undefined ? [] : [`n=${stanza.n}`]),
+      ...(stanza.keyId === undefined ? [] : [`key ${printable(stanza.keyId)}`]),
+      ...(stanza.identity === undefined ? [] : [printable(stanza.identity)]),
+    ].map((text) => ` ${text}`)
     const problem = stanza.problem === undefined ? '' : ` (${stanza.problem})`
-    terminal.line(`Stanza: ${printable(stanza.type)}${who}, ${stanza.sizeBytes} bytes${problem}`)
+    terminal.line(
+      `Stanza: ${printable(stanza.type)}${who.join('')}, ${stanza.sizeBytes} bytes${problem}`,
+    )
   }
 }
 
@@ -56,11 +65,12 @@ async function inspectBytes(bytes: Uint8Array): Promise<Inspection> {
   if (isEncryptedMessage(message.fields)) {
     try {
       const container = await collect(parseEncrypted(message))
-      const { stanzas } = await readHeader([container])
+      const { suite, stanzas } = await readHeader([container])
       return {
         ...common,
         kind: 'hisho',
         containerBytes: container.length,
+        suite,
         stanzas: stanzasOf(stanzas),
       }
     } catch (error) {

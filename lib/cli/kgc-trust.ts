@@ -2,7 +2,7 @@
 import { PermError } from '../errors.ts'
 import { parseDomainTable } from '../protection/domain-table.ts'
 import { openKgc } from '../services/kgc-keys.ts'
-import { SCHEME_NAMES } from '../services/services.ts'
+import { SCHEME_KINDS } from '../services/schemes.ts'
 import type { Context } from './context.ts'
 import { pinsAfter, surveyKgc, surveyTable } from './kgc-survey.ts'
 import { askYes, isInteractive } from './prompt.ts'
@@ -16,7 +16,7 @@ export async function trustKgc(
   const { terminal } = context
   const { kgc, tableFile } = context.settings()
   if (!kgc) throw new PermError('cli/usage', 'hisho.ini names no KGC: there is nothing to trust')
-  const domains = [...parseDomainTable(await readTable(tableFile), tableFile, SCHEME_NAMES).local]
+  const domains = [...parseDomainTable(await readTable(tableFile), tableFile, SCHEME_KINDS).local]
   const { client, pinFile } = openKgc(kgc)
   try {
     // A file that cannot be read is no reason: it is replaced.

@@ -3,6 +3,7 @@ import { InvalidArgumentError } from 'commander'
 import { TRUST_SOURCES, type TrustSource } from '../mail/scheme.ts'
 import { FLOORS, TRANSPORTS, type Floor, type Transport } from '../mail/transport.ts'
 import type { EncryptMode, OnLookupFailure, SignatureAction } from '../protection/domain-table.ts'
+import { SCHEME_KINDS } from '../services/schemes.ts'
 import type { MasterKeyScheme, Period } from '../vault/contents.ts'
 import { parseDomain } from './kgc.ts'
 
@@ -90,6 +91,22 @@ export function collectDomains(text: string, before: readonly string[]): readonl
 
 export function collectTexts(text: string, before: readonly string[]): readonly string[] {
   return [...before, text]
+}
+
+/** `key=value`; true and false are no texts, and nothing behind the sign takes the key away. */
+export function collectSettings(
+  text: string,
+  before: Readonly<Record<string, unknown>> = {},
+): Readonly<Record<string, unknown>> {
+  const [, key, value = ''] = /^([a-z_]+)=(.*)$/.exec(text) ?? []
+  if (key === undefined) throw new InvalidArgumentError('It is no key=value.')
+  if (SCHEME_KINDS.every(({ settings }) => !settings?.includes(key)))
+    throw new InvalidArgumentError('No scheme has such a key.')
+  return { ...before, [key]: value === '' ? undefined : settingValue(value) }
+}
+
+function settingValue(text: string): unknown {
+  return text === 'true' ? true : text === 'false' ? false : text
 }
 
 function oneOf<T extends string>(known: readonly T[], text: string): T {

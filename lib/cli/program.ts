@@ -27,10 +27,12 @@ import {
   asTransport,
   asTrustSources,
   collectDomains,
+  collectSettings,
   collectTexts,
 } from './options.ts'
 import { checkParameters, showParameters } from './params.ts'
 import { addAccident, addKgc } from './program-keys.ts'
+import { addKeys } from './program-shared.ts'
 import { addTls } from './program-tls.ts'
 import { changePassphrase, listVault } from './vault.ts'
 
@@ -54,12 +56,13 @@ export function buildProgram(
     .showHelpAfterError('(hisho --help, or hisho COMMAND --help, tells more)')
     .addHelpText(
       'after',
-      '\nExit codes: 0 good, 64 usage, 65 data, 67 not for these recipients, 69 no key, 75 try again later,\n78 settings, others as in sysexits.h. Secrets are printed by `vault list --show-secrets` only.',
+      '\nExit codes: 0 good, 64 usage, 65 data, 67 not for these recipients, 69 no key, 75 try again later,\n78 settings, others as in sysexits.h. Secrets are printed by `vault list --show-secrets` and `keys ... --show` only.',
     )
   const run: Run = (action) => runWith(program.opts<{ haraka?: string }>().haraka)(action)
   addInit(program, run)
   addKgc(program, run)
   addAccident(program, run)
+  addKeys(program, run)
   addParams(program, run)
   addDomains(program, run)
   addTls(program, run)
@@ -147,6 +150,7 @@ function addParams(program: Command, run: Run): void {
 interface RuleOptions {
   readonly encrypt?: EncryptMode
   readonly schemes?: readonly string[]
+  readonly set?: Readonly<Record<string, unknown>>
   readonly onLookupFailure?: OnLookupFailure
   readonly paramsTrust?: readonly TrustSource[]
   readonly missingSignature?: SignatureAction
@@ -169,6 +173,11 @@ function addDomains(program: Command, run: Run): void {
     .argument('<domain>', 'a domain, *.domain or *')
     .option('--encrypt <mode>', 'never, opportunistic, required', asEncryptMode)
     .option('--schemes <names>', 'separated by commas, the preferred one first', asList)
+    .option(
+      '--set <key=value>',
+      'a key of a scheme, such as suite=aes-256-gcm; may be given again',
+      collectSettings,
+    )
     .option('--on-lookup-failure <what>', 'defer, send_plain', asOnLookupFailure)
     .option('--params-trust <sources>', 'of dnssec, doh, well_known, continuity', asTrustSources)
     .option('--missing-signature <what>', 'accept, mark, reject', asSignatureAction)
@@ -176,11 +185,12 @@ function addDomains(program: Command, run: Run): void {
     .option('--transport <what>', TRANSPORTS.join(', '), asTransport)
     .option('--floor <what>', FLOORS.join(', '), asFloor)
     .action(async (domain: string, options: RuleOptions) => {
-      const { encrypt: mode, schemes, onLookupFailure, paramsTrust } = options
+      const { encrypt: mode, schemes, set: settings, onLookupFailure, paramsTrust } = options
       const { missingSignature, failedSignature, transport, floor } = options
       const change = {
         ...(mode && { encrypt: mode }),
-        ...(schemes && { schemes }),
+        ...(schemes && { schemes, scheme: undefined }),
+        ...settings,
         ...(onLookupFailure && { on_lookup_failure: onLookupFailure }),
         ...(paramsTrust && { params_trust: paramsTrust }),
         ...(missingSignature && { missing_signature: missingSignature }),

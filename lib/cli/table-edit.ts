@@ -10,11 +10,13 @@ import {
   type OnLookupFailure,
   type SignatureAction,
 } from '../protection/domain-table.ts'
-import { SCHEME_NAMES } from '../services/services.ts'
+import { SCHEME_KINDS } from '../services/schemes.ts'
 import { writeAtomically } from '../disk/atomic-file.ts'
 import { parseYaml } from '../yaml/document.ts'
 
 export interface RuleChange {
+  /** Keys of schemes; `undefined` takes one away. */
+  readonly [setting: string]: unknown
   readonly encrypt?: EncryptMode
   readonly schemes?: readonly string[]
   readonly on_lookup_failure?: OnLookupFailure
@@ -30,10 +32,10 @@ type Edit = (text: string, file: string) => string
 /** PermError table/malformed if the file, or what would come out, is not a good table: the file then stays as it is. */
 export async function editTable(file: string, edit: Edit): Promise<'changed' | 'unchanged'> {
   const text = await readTable(file)
-  parseDomainTable(text, file, SCHEME_NAMES)
+  parseDomainTable(text, file, SCHEME_KINDS)
   const edited = edit(text, file)
   if (edited === text) return 'unchanged'
-  parseDomainTable(edited, `${file} as changed`, SCHEME_NAMES)
+  parseDomainTable(edited, `${file} as changed`, SCHEME_KINDS)
   await writeAtomically(file, new TextEncoder().encode(edited), { mode: 0o644, keepMode: true })
   return 'changed'
 }
@@ -58,13 +60,20 @@ export function withLocal(domain: string): Edit {
 export function withRule(pattern: string, change: RuleChange): Edit {
   return (text, file) => {
     const rules = rulesOf(text, file)
-    if (!rules) return setValue(text, file, ['domains'], { [pattern]: change })
-    const key = keyOf(rules, pattern)
-    if (key === undefined) return setValue(text, file, ['domains', pattern], change)
-    return Object.entries(change).reduce(
-      (edited, [name, value]) => setValue(edited, file, ['domains', key, name], value),
-      text,
-    )
+    const key = rules && keyOf(rules, pattern)
+    const wanted = Object.entries(change).filter(([, value]) => value !== undefined)
+    if (!rules) return setValue(text, file, ['domains'], { [pattern]: Object.fromEntries(wanted) })
+    if (key === undefined)
+      return setValue(text, file, ['domains', pattern], Object.fromEntries(wanted))
+    const known = rules[key]
+    const isThere = (name: string): boolean =>
+      typeof known === 'object' && known !== null && name in known
+    return Object.entries(change)
+      .filter(([name, value]) => value !== undefined || isThere(name))
+      .reduce(
+        (edited, [name, value]) => setValue(edited, file, ['domains', key, name], value),
+        text,
+      )
   }
 }
 

@@ -3,6 +3,7 @@ import { SecretBytes } from '../crypto/secret-bytes.ts'
 import { PermError } from '../errors.ts'
 import { readPassphrase } from '../vault/passphrase.ts'
 import type { Context } from './context.ts'
+import { formatKeys, rowsOf } from './keys.ts'
 import { generationRows, stateOf } from './kgc.ts'
 import { askNewSecret, isInteractive } from './prompt.ts'
 import { formatTable } from './terminal.ts'
@@ -64,7 +65,8 @@ export async function listVault(
   const rows = generationRows(contents).map((row, at) =>
     showSecrets ? { ...row, masterKey: keys[at] ?? '' } : row,
   )
-  if (json) return context.terminal.json({ file, keys: rows })
+  const shared = [...contents.keys()].flatMap((site) => rowsOf(contents, site))
+  if (json) return context.terminal.json({ file, keys: rows, shared })
   const head = ['SITE', 'SCHEME', 'N', 'PERIOD', 'CREATED', 'STATE']
   context.terminal.line(
     formatTable(
@@ -80,4 +82,5 @@ export async function listVault(
       ]),
     ),
   )
+  if (shared.length > 0) context.terminal.line(`\n${formatKeys(shared)}`)
 }

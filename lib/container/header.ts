@@ -4,8 +4,11 @@ import { hkdfSha256 } from '../crypto/hkdf.ts'
 import type { ByteReader } from './byte-reader.ts'
 import { ContainerError } from './container-error.ts'
 import { decodeBase64, encodeBase64, formatStanza, parseStanza, type Stanza } from './stanza.ts'
+import { AGE_SUITE, SUITES, type Suite } from './suite.ts'
 
 const VERSION_LINE = 'age-encryption.org/v1'
+/** What the first line of a file of ours with another cipher begins with: its suite follows. */
+const SUITE_LINE_START = 'hisho-encryption/v1 '
 const MAC_MARK = '---'
 const MAC_BYTES = 32
 
@@ -15,6 +18,7 @@ const MAX_HEADER_BYTES = 256 * 1024
 const MAX_STANZAS = 512
 
 export interface Header {
+  readonly suite: Suite
   readonly stanzas: readonly Stanza[]
   /** What the MAC covers: all octets up to and including the mark of the MAC line. */
   readonly covered: Uint8Array
@@ -30,7 +34,7 @@ export async function parseHeader(reader: ByteReader): Promise<Header> {
     text += `${line.text}\n`
     return line.text
   }
-  checkVersionLine(await nextLine())
+  const suite = suiteOf(await nextLine())
   const stanzas: Stanza[] = []
   let line = await nextLine()
   while (!line.startsWith(MAC_MARK)) {
@@ -44,13 +48,18 @@ export async function parseHeader(reader: ByteReader): Promise<Header> {
   if (mac.length !== MAC_BYTES) throw new ContainerError('header', 'the MAC has a wrong length')
   // The octets as they came, not written anew from what was parsed: a parser's mistake must not be signed away.
   const covered = text.slice(0, text.length - line.length - 1 + MAC_MARK.length)
-  return { stanzas, covered: new TextEncoder().encode(covered), mac }
+  return { suite, stanzas, covered: new TextEncoder().encode(covered), mac }
 }
 
 /** The whole header with its MAC. What we would not read we do not write. */
-export function formatHeader(stanzas: readonly Stanza[], fileKey: Uint8Array): Uint8Array {
+export function formatHeader(
+  stanzas: readonly Stanza[],
+  fileKey: Uint8Array,
+  suite: Suite = AGE_SUITE,
+): Uint8Array {
   checkStanzas(stanzas)
-  const covered = `${VERSION_LINE}\n${stanzas.map(formatStanza).join('')}${MAC_MARK}`
+  const firstLine = suite === AGE_SUITE ? VERSION_LINE : `${SUITE_LINE_START}${suite}`
+  const covered = `${firstLine}\n${stanzas.map(formatStanza).join('')}${MAC_MARK}`
   const mac = headerMac(fileKey, new TextEncoder().encode(covered))
   const header = new TextEncoder().encode(`${covered} ${encodeBase64(mac)}\n`)
   if (stanzas.length > MAX_STANZAS || header.length > MAX_HEADER_BYTES) {
@@ -70,8 +79,13 @@ function headerMac(fileKey: Uint8Array, covered: Uint8Array): Uint8Array {
   return createHmac('sha256', key).update(covered).digest()
 }
 
-function checkVersionLine(line: string): void {
-  if (line === VERSION_LINE) return
+/** The first line. The MAC covers it and the key of the payload has the suite in it: another one in its place opens nothing. */
+function suiteOf(line: string): Suite {
+  if (line === VERSION_LINE) return AGE_SUITE
+  const suite = SUITES.find(
+    (known) => known !== AGE_SUITE && line === `${SUITE_LINE_START}${known}`,
+  )
+  if (suite !== undefined) return suite
   const known = /^(age-encryption\.org\/|hisho-encryption\/)[\x20-\x7e]{1,80}$/.test(line)
   if (!known) throw new ContainerError('header', 'this is not an age file')
   throw new ContainerError('header', `format ${line} is not supported`, 'crypto/unsupported')

@@ -4,7 +4,8 @@ import { openFileKey, SALT_BYTES, sealFileKey } from './sealed-key.ts'
 import { decodeArgument, encodeBase64, stanzasOfType } from './stanza.ts'
 import type { Identity, Recipient } from './stanza.ts'
 
-const TYPE = 'hisho/psk'
+export const PSK_STANZA_TYPE = 'hisho/psk'
+const TYPE = PSK_STANZA_TYPE
 const MIN_KEY_BYTES = 32
 
 /** The key id is written in clear, in printable ASCII without spaces. The key stays the caller's, and is not a passphrase. */
@@ -20,7 +21,9 @@ export function pskRecipient(keyId: string, key: Uint8Array): Recipient {
 }
 
 /** Several sites may be asked for in one file: every stanza whose key id is known is tried. */
-export function pskIdentity(lookup: (keyId: string) => Uint8Array | undefined): Identity {
+export function pskIdentity(
+  lookup: (keyId: string) => Uint8Array | undefined | Promise<Uint8Array | undefined>,
+): Identity {
   return {
     async unwrap(stanzas) {
       const candidates = stanzasOfType(stanzas, TYPE, 2).map(({ args, body }) => {
@@ -28,7 +31,7 @@ export function pskIdentity(lookup: (keyId: string) => Uint8Array | undefined): 
         return { keyId, saltText, salt: decodeArgument(saltText, SALT_BYTES), body }
       })
       for (const { keyId, saltText, salt, body } of candidates) {
-        const key = lookup(keyId)
+        const key = await lookup(keyId)
         if (key === undefined) continue
         const fileKey = openFileKey(key, salt, TYPE, [keyId, saltText], body)
         if (fileKey !== undefined) return fileKey

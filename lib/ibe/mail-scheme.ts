@@ -1,12 +1,16 @@
 // Identity-based encryption as a scheme for mail: parameters from DNS, master keys from the vault.
-import { randomBytes } from 'node:crypto'
 import type { Clock } from '../clock.ts'
 import { open, seal } from '../container/container.ts'
 import { PermError, TempError } from '../errors.ts'
 import { formatQuoted } from '../mail/header.ts'
 import { messageBytes, readMessage } from '../mail/message.ts'
-import { formatEncrypted, isEncryptedMessage, parseEncrypted } from '../mail/multipart-encrypted.ts'
-import type { Offer, Scheme } from '../mail/scheme.ts'
+import {
+  formatEncrypted,
+  freshBoundary,
+  isEncryptedMessage,
+  parseEncrypted,
+} from '../mail/multipart-encrypted.ts'
+import type { Offer, Scheme, SchemeKind } from '../mail/scheme.ts'
 import type { Directory } from './directory/directory.ts'
 import type { Ibe } from './ibe.ts'
 import { parseIdentity } from './identity.ts'
@@ -21,6 +25,8 @@ import {
   type SkipReason,
 } from './stanza.ts'
 
+export const IBE: SchemeKind = { name: 'ibe' }
+
 export interface IbeSchemeOptions {
   readonly ibe: Ibe
   readonly directory: Pick<Directory, 'encryptionParameters'>
@@ -30,7 +36,7 @@ export interface IbeSchemeOptions {
 
 export function createIbeScheme({ ibe, directory, clock, keys }: IbeSchemeOptions): Scheme {
   return {
-    name: 'ibe',
+    name: IBE.name,
     detect: isEncryptedMessage,
 
     async offer(domain, trust): Promise<Offer | undefined> {
@@ -50,9 +56,8 @@ export function createIbeScheme({ ibe, directory, clock, keys }: IbeSchemeOption
               identity: period === undefined ? address : `${address}#${period}`,
             }),
           )
-          // A `=_` cannot stand in base64 or quoted-printable (RFC 2045 section 6.7), a random part in nothing at all.
-          const boundary = `=_hisho_${randomBytes(18).toString('base64url')}`
-          return formatEncrypted(message.fields, seal(recipients, messageBytes(message)), boundary)
+          const file = seal(recipients, messageBytes(message))
+          return formatEncrypted(message.fields, file, freshBoundary())
         },
       }
     },

@@ -1,4 +1,5 @@
 // The message form of docs/formats.md section 6: multipart/encrypted (RFC 1847 section 2.2) around an age file.
+import { randomBytes } from 'node:crypto'
 import { decodeBase64, encodeBase64, isInBase64 } from './base64-body.ts'
 import { contentTypeOf } from './content-type.ts'
 import { formatField, type Field } from './header.ts'
@@ -7,6 +8,11 @@ import { shownFields } from './outer-fields.ts'
 import { malformed, PartReader } from './part-reader.ts'
 
 const PROTOCOL = 'application/hisho-encrypted'
+
+/** A `=_` cannot stand in base64 or quoted-printable (RFC 2045 section 6.7), a random part in nothing at all. */
+export function freshBoundary(): string {
+  return `=_hisho_${randomBytes(18).toString('base64url')}`
+}
 
 /**
  * The message that goes on the wire. `boundary` must be fresh: no line of base64 can contain it, since it has a `.`

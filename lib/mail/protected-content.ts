@@ -18,15 +18,19 @@ export function protectionOf(
   const type = contentTypeOf(message.fields)
   if (!type) return undefined
   const text = Buffer.from(bodyStart).toString('latin1')
-  if (isEncryptedMessage(message.fields)) return text.includes(AGE_START) ? 'hisho' : undefined
+  if (isEncryptedMessage(message.fields)) {
+    return FILE_STARTS.some((start) => text.includes(start)) ? 'hisho' : undefined
+  }
   if (isIbemail(message.fields)) return startsAsIbemail(text) ? 'ibemail' : undefined
   if (isPgpMime(type)) return text.includes('-----BEGIN PGP MESSAGE-----') ? 'pgp-mime' : undefined
   if (isSmime(type)) return startsAsEnveloped(text) ? 's-mime' : undefined
   return undefined
 }
 
-/** `age-encryption.org/v1` in base64, up to where its last bits depend on what follows. */
-const AGE_START = Buffer.from('age-encryption.org/v1').toString('base64')
+/** How the file begins, in base64: a multiple of three octets each, so that no letter depends on what follows. */
+const FILE_STARTS = ['age-encryption.org/v1', 'hisho-encryption/v'].map((start) =>
+  Buffer.from(start).toString('base64'),
+)
 
 /** RFC 3156 section 4. */
 function isPgpMime(type: ContentType): boolean {

@@ -22,15 +22,33 @@ export interface Offer {
 export const TRUST_SOURCES = ['dnssec', 'doh', 'well_known', 'continuity'] as const
 export type TrustSource = (typeof TRUST_SOURCES)[number]
 
+/** What a line of the domain table says for its schemes: values as YAML gives them, checked by the scheme whose keys they are. */
+export type SchemeSettings = Readonly<Record<string, unknown>>
+
+/** What the domain table has to know of a scheme. */
+export interface SchemeKind {
+  readonly name: string
+  /** The keys of its own that a line of the table may have. */
+  readonly settings?: readonly string[]
+  /** The first thing that is wrong with them. undefined: they are good, and this process can do what they ask. */
+  problemWith?(
+    settings: SchemeSettings,
+  ): { readonly key: string; readonly reason: string } | undefined
+}
+
 export interface Scheme {
   readonly name: string
   /**
-   * undefined: the domain publishes nothing for this scheme. TempError: nobody can say now.
-   * PermError ibe/parameters and the like: what it publishes cannot be used.
+   * undefined: there is no key for the domain. TempError: nobody can say now. PermError ibe/parameters and the like: there is
+   * one that cannot be used.
    */
-  offer(domain: string, trust: readonly TrustSource[]): Promise<Offer | undefined>
-  /** Whether the root of a message says that it is of this scheme. */
-  detect(fields: readonly Field[]): boolean
+  offer(
+    domain: string,
+    trust: readonly TrustSource[],
+    settings: SchemeSettings,
+  ): Promise<Offer | undefined>
+  /** Whether the root of a message says that it is of this scheme. `start`: the first octets of its body. */
+  detect(fields: readonly Field[], start: Uint8Array): boolean
   /** Opens it for those of the envelope's addresses (normalised) it was sealed for. TempError while the cause may pass. */
   open(message: Message, addresses: readonly string[]): Promise<Opening>
 }
@@ -42,6 +60,8 @@ export type Opening =
       readonly addresses: readonly string[]
       /** Scheme, serial and identity, for the Hisho-Decrypted field and the log. */
       readonly description: string
+      /** The site that has sealed it, where the key proves that: nobody else has it but us. */
+      readonly site?: string
       /** Nothing of it may be let go before its body was read to the end without error. */
       readonly message: Message
     }

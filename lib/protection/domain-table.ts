@@ -1,6 +1,11 @@
 // config/hisho.yaml: which domains are ours, and what is owed to mail for each other one. No secrets.
 import { domainToASCII } from 'node:url'
-import { TRUST_SOURCES, type TrustSource } from '../mail/scheme.ts'
+import {
+  TRUST_SOURCES,
+  type SchemeKind,
+  type SchemeSettings,
+  type TrustSource,
+} from '../mail/scheme.ts'
 import { FLOORS, TRANSPORTS, type Floor, type Transport } from '../mail/transport.ts'
 import { parseYaml, type YamlFile } from '../yaml/document.ts'
 import { list, mapping, oneOf } from '../yaml/values.ts'
@@ -17,6 +22,8 @@ export interface DomainRule {
   readonly encrypt: EncryptMode
   /** Names of schemes, the preferred one first. */
   readonly schemes: readonly string[]
+  /** What the line says for them: each scheme knows its own keys. */
+  readonly settings: SchemeSettings
   readonly onLookupFailure: OnLookupFailure
   /** Where its public parameters may come from. */
   readonly paramsTrust: readonly TrustSource[]
@@ -46,6 +53,7 @@ export const DEFAULT_RULE: DomainRule = {
   pattern: '(default)',
   encrypt: 'opportunistic',
   schemes: ['ibe', 'bb2'],
+  settings: {},
   onLookupFailure: 'defer',
   paramsTrust: TRUST_SOURCES,
   missingSignature: 'accept',
@@ -61,6 +69,7 @@ const UNAUTHENTICATED: readonly Transport[] = ['off', 'opportunistic', 'encrypt'
 const ROOT_KEYS: readonly string[] = ['local', 'senders', 'mta_sts', 'domains']
 const RULE_KEYS = new Set([
   'encrypt',
+  'scheme',
   'schemes',
   'on_lookup_failure',
   'params_trust',
@@ -74,7 +83,7 @@ const RULE_KEYS = new Set([
 export function parseDomainTable(
   text: string,
   file: string,
-  knownSchemes: readonly string[],
+  kinds: readonly SchemeKind[],
 ): DomainTable {
   const yaml = parseYaml(text, file, 'table/malformed')
   const root = mapping(yaml, [], yaml.data ?? {})
@@ -89,7 +98,7 @@ export function parseDomainTable(
   const domains = mapping(yaml, ['domains'], root['domains'] ?? {})
   const seen = new Set<string>()
   const rules = Object.entries(domains).map(([key, value]) => {
-    const rule = parseRule(yaml, key, value, knownSchemes)
+    const rule = parseRule(yaml, key, value, kinds)
     if (seen.has(rule.pattern))
       throw yaml.errorAt(['domains', key], `stands here twice, as ${rule.pattern}`)
     seen.add(rule.pattern)
@@ -155,15 +164,16 @@ function parseRule(
   yaml: YamlFile,
   key: string,
   value: unknown,
-  knownSchemes: readonly string[],
+  kinds: readonly SchemeKind[],
 ): DomainRule {
   const path = ['domains', key]
   const pattern = asPattern(key)
   if (!pattern) throw yaml.errorAt(path, 'not a domain name, *.domain or *')
   const rule = mapping(yaml, path, value)
   for (const name of Object.keys(rule)) {
-    if (!RULE_KEYS.has(name))
-      throw yaml.errorAt([...path, name], `no such key (${[...RULE_KEYS].join(', ')})`)
+    if (RULE_KEYS.has(name) || kinds.some(({ settings }) => settings?.includes(name))) continue
+    const known = [...RULE_KEYS, ...kinds.flatMap(({ settings = [] }) => settings)]
+    throw yaml.errorAt([...path, name], `no such key (${known.join(', ')})`)
   }
   const choice = <T extends string>(name: string, known: readonly T[], fallback: T): T =>
     oneOf(yaml, [...path, name], rule[name], known, fallback)
@@ -200,10 +210,18 @@ function parseRule(
   if (encrypt === 'required' && onLookupFailure === 'send_plain') {
     throw yaml.errorAt([...path, 'on_lookup_failure'], 'send_plain contradicts encrypt: required')
   }
+  const names = kinds.map(({ name }) => name)
+  if (rule['scheme'] !== undefined && rule['schemes'] !== undefined)
+    throw yaml.errorAt([...path, 'scheme'], 'stands for a list of one: not beside schemes')
+  const schemes =
+    rule['scheme'] === undefined
+      ? choices('schemes', names, DEFAULT_RULE.schemes, 'scheme')
+      : [oneOf(yaml, [...path, 'scheme'], rule['scheme'], names)]
   return {
     pattern,
     encrypt,
-    schemes: choices('schemes', knownSchemes, DEFAULT_RULE.schemes, 'scheme'),
+    schemes,
+    settings: parseSettings(yaml, path, rule, kinds),
     onLookupFailure,
     paramsTrust: choices('params_trust', TRUST_SOURCES, DEFAULT_RULE.paramsTrust, 'source'),
     missingSignature: choice('missing_signature', SIGNATURE_ACTIONS, DEFAULT_RULE.missingSignature),
@@ -211,6 +229,22 @@ function parseRule(
     transport,
     floor,
   }
+}
+
+/** The keys that belong to schemes. One whose scheme is not used for the domain is allowed: what arrives may be of it. */
+function parseSettings(
+  yaml: YamlFile,
+  path: readonly string[],
+  rule: Record<string, unknown>,
+  kinds: readonly SchemeKind[],
+): SchemeSettings {
+  const own = kinds.flatMap(({ settings = [] }) => settings)
+  const settings = Object.fromEntries(Object.entries(rule).filter(([name]) => own.includes(name)))
+  for (const kind of kinds) {
+    const problem = kind.problemWith?.(settings)
+    if (problem) throw yaml.errorAt([...path, problem.key], problem.reason)
+  }
+  return settings
 }
 
 function asPattern(key: string): string | undefined {

@@ -1,7 +1,9 @@
 // What arrives: forged marks go, and a message that is ours is opened for those it was sealed for.
 import { PermError } from '../errors.ts'
-import { formatField, type Field } from '../mail/header.ts'
+import { fieldsNamed, formatField, formatQuoted, type Field } from '../mail/header.ts'
+import { mailboxesIn } from '../mail/address.ts'
 import { peekBody, type Message } from '../mail/message.ts'
+import { PEEK_BYTES } from '../mail/protected-content.ts'
 import type { Scheme } from '../mail/scheme.ts'
 import { claimsToBeOurs, isMarker, isTrace, UNCHECKED } from '../mail/trace.ts'
 import type { Addressee } from './outgoing.ts'
@@ -31,14 +33,14 @@ export type Arrival<R> =
 
 /** Opens a message for its envelope's recipients. TempError: not now. Only a root that is ours is opened, one layer. */
 export async function receive<R extends Addressee>(
-  message: Message,
+  read: Message,
   recipients: readonly R[],
   options: IncomingOptions,
 ): Promise<Arrival<R>> {
   const forged = (field: Field): boolean =>
     isMarker(field) || claimsToBeOurs(field, options.authservIds)
-  const fields = message.fields.filter((field) => !forged(field))
-  const scheme = options.schemes.find((known) => known.detect(message.fields))
+  const fields = read.fields.filter((field) => !forged(field))
+  const { scheme, message } = await findScheme(read, options.schemes)
   if (!scheme) return { status: 'none', fields }
   const addressOf = new Map(
     recipients.map((recipient) => [recipient, normalizeOr(recipient, options)]),
@@ -50,24 +52,42 @@ export async function receive<R extends Addressee>(
     )
     if (opening.status === 'closed') return { status: 'closed', fields, reason: opening.reason }
     const named = new Set(opening.addresses)
+    const description = `${opening.description}${siteText(opening.site, opening.message)}`
     return {
       status: 'opened',
-      description: opening.description,
+      description,
       recipients: recipients.filter((recipient) => named.has(addressOf.get(recipient) ?? '')),
       others: recipients.filter((recipient) => !named.has(addressOf.get(recipient) ?? '')),
       fields,
-      message: await restore(
-        fields,
-        opening.message,
-        (field) => !forged(field),
-        opening.description,
-      ),
+      message: await restore(fields, opening.message, (field) => !forged(field), description),
     }
   } catch (error) {
     if (error instanceof PermError)
       return { status: 'closed', fields, reason: `${error.code}: ${error.message}` }
     throw error
   }
+}
+
+/** The scheme whose message this is, if it is one of ours, and the message with its body whole. */
+export async function findScheme(
+  read: Message,
+  schemes: readonly Scheme[],
+): Promise<{ readonly scheme: Scheme | undefined; readonly message: Message }> {
+  const { start, message } = await peekBody(read, PEEK_BYTES)
+  return { scheme: schemes.find((known) => known.detect(message.fields, start)), message }
+}
+
+/**
+ * What a key that only one site and we have says about the author. The site can write what it likes into From: proven is no
+ * more than that its gateway sealed this, and that the one author is of its domain.
+ */
+function siteText(site: string | undefined, { fields }: Message): string {
+  if (site === undefined) return ''
+  const authors = mailboxesIn(fields, 'from')
+  const domain = authors[0]?.slice(authors[0].lastIndexOf('@') + 1).toLowerCase()
+  const isItsOwn =
+    fieldsNamed(fields, 'from').length === 1 && authors.length === 1 && domain === site
+  return `; site=${formatQuoted(site)}; from=${isItsOwn ? 'site' : 'unproven'}`
 }
 
 function normalizeOr(recipient: Addressee, { normalizeAddress }: IncomingOptions): string {

@@ -51,11 +51,11 @@ export async function decide(
   if (rule.encrypt === 'required') {
     throw new PermError(
       'protection/no-key',
-      `${domain}: encryption is required (${rule.pattern}) and it publishes no key`,
-      { peerText: `encryption is required for ${domain}, which publishes no key` },
+      `${domain}: encryption is required (${rule.pattern}) and there is no key for it (${rule.schemes.join(', ')})`,
+      { peerText: `encryption is required for ${domain}, and there is no key for it` },
     )
   }
-  return { kind: 'clear', reason: `${domain} publishes no key` }
+  return { kind: 'clear', reason: `no key for ${domain}` }
 }
 
 async function firstOffer(
@@ -68,7 +68,7 @@ async function firstOffer(
     const scheme = options.schemes.find((known) => known.name === name)
     if (!scheme) continue
     try {
-      const offer = await scheme.offer(domain, rule.paramsTrust)
+      const offer = await scheme.offer(domain, rule.paramsTrust, rule.settings)
       if (offer) return offer
     } catch (error) {
       if (!(error instanceof PermError)) throw error
@@ -116,6 +116,8 @@ function decideWithout(
     return { kind: 'clear', reason: `${domain}: no usable key` }
   }
   if (rule.encrypt === 'required' || rule.onLookupFailure === 'defer') throw error
+  // Not a look-up that failed: our own keys are locked away, docs/formats.md section 7.
+  if (error.code === 'vault/locked') throw error
   log('warn', `${domain}: ${error.message}; sent in clear (on_lookup_failure: send_plain)`)
   return { kind: 'clear', reason: `${domain}: look-up failed` }
 }

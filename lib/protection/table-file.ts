@@ -2,6 +2,7 @@
 import { readFileSync, statSync } from 'node:fs'
 import type { Clock } from '../clock.ts'
 import { HishoError, PermError } from '../errors.ts'
+import type { SchemeKind } from '../mail/scheme.ts'
 import { parseDomainTable, type DomainTable } from './domain-table.ts'
 
 export interface TableFile {
@@ -11,7 +12,7 @@ export interface TableFile {
 
 export interface TableFileOptions {
   readonly file: string
-  readonly knownSchemes: readonly string[]
+  readonly kinds: readonly SchemeKind[]
   readonly clock: Clock
   readonly log: (level: 'notice' | 'error', message: string) => void
 }
@@ -19,8 +20,8 @@ export interface TableFileOptions {
 const LOOK_AGAIN_MS = 2_000
 
 /** PermError table/malformed if the table is missing or bad at start. */
-export function openTableFile({ file, knownSchemes, clock, log }: TableFileOptions): TableFile {
-  const read = (): DomainTable => parseDomainTable(readText(file), file, knownSchemes)
+export function openTableFile({ file, kinds, clock, log }: TableFileOptions): TableFile {
+  const read = (): DomainTable => parseDomainTable(readText(file), file, kinds)
   let version = versionOf(file)
   let table = read()
   let lookedAt = clock.nowMs()

@@ -7,13 +7,11 @@ import type { Clock } from '../clock.ts'
 import { createResolver, type Resolver } from '../dns/resolver.ts'
 import { PermError } from '../errors.ts'
 import { createBb2, createBb2Pool, type Bb2 } from '../ibe/bb2/bb2.ts'
-import { createBb2Scheme } from '../ibe/bb2/mail-scheme.ts'
 import { IDENTITY_DST } from '../ibe/boneh-franklin.ts'
 import { createDirectory, type Directory } from '../ibe/directory/directory.ts'
 import { createIbe, createIbePool, type Ibe } from '../ibe/ibe.ts'
 import { normalizeAddress } from '../ibe/identity.ts'
 import { createMasterKeySource, type KeySource } from '../ibe/key-source.ts'
-import { createIbeScheme } from '../ibe/mail-scheme.ts'
 import { SIGNER_DST } from '../ibe/signature/cha-cheon.ts'
 import { createSignatureEngine } from '../ibe/signature/engine.ts'
 import { createOwnGenerations } from '../ibe/signature/own-generations.ts'
@@ -27,6 +25,7 @@ import { createDelivery, type Delivery } from './delivery.ts'
 import { createHostedPolicies, type HostedPolicies } from './hosted-policies.ts'
 import { createRemoteKeys } from './kgc-keys.ts'
 import { createParameterSources, createStore } from './parameter-sources.ts'
+import { createSchemes, SCHEME_KINDS } from './schemes.ts'
 import type { SharedSettings } from './settings.ts'
 
 export type Log = (level: 'info' | 'notice' | 'warn' | 'error', message: string) => void
@@ -63,14 +62,11 @@ export interface ServicesOptions {
   readonly log: Log
 }
 
-/** The names that `schemes` in the domain table may hold; a new scheme is one folder, one line here and below, one page of docs. */
-export const SCHEME_NAMES: readonly string[] = ['ibe', 'bb2']
-
 const MEMORY_ENTRIES = 10_000
 
 /** PermError if the domain table cannot be used. Nothing is connected or started before it is needed, or `warm`. */
 export function createServices({ settings, environment, clock, log }: ServicesOptions): Services {
-  const table = openTableFile({ file: settings.tableFile, knownSchemes: SCHEME_NAMES, clock, log })
+  const table = openTableFile({ file: settings.tableFile, kinds: SCHEME_KINDS, clock, log })
   const cache = createCache(settings, clock, log)
   const resolver = createResolver(settings.dns)
   const pool = createIbePool({
@@ -170,10 +166,7 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
       clock,
       log,
     }),
-    schemes: [
-      createIbeScheme({ ibe, directory, clock, keys }),
-      createBb2Scheme({ bb2, directory, clock, keys, isAllowed: () => settings.allowBb2 }),
-    ],
+    schemes: createSchemes({ ibe, bb2, directory, clock, keys, keyRing, settings, table }),
     normalizeAddress: remembered(normalizeAddress),
     lookupMs: sources.lookupMs,
     warm: () => {

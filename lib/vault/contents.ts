@@ -2,6 +2,7 @@
 import { PermError } from '../errors.ts'
 import { SecretBytes } from '../crypto/secret-bytes.ts'
 import { formatYaml, parseYaml, type YamlFile } from '../yaml/document.ts'
+import { parseSharedKeys, plainSharedKey, type SharedKeyEntry } from './shared-keys.ts'
 
 export type Period = 'none' | 'day' | 'week' | 'month'
 
@@ -33,7 +34,10 @@ export interface MasterKeyEntry {
 const DATES = ['published', 'withdrawn', 'leaked', 'retired'] as const
 
 export interface Site {
+  /** Of a domain of ours. */
   readonly ibe: readonly MasterKeyEntry[]
+  /** With a domain of others. */
+  readonly shared: readonly SharedKeyEntry[]
 }
 
 export type VaultContents = ReadonlyMap<string, Site>
@@ -54,17 +58,32 @@ export function parseContents(text: string): VaultContents {
   const root = record(yaml, [], yaml.data)
   if (root['version'] !== 1) throw yaml.errorAt(['version'], 'must be 1')
   const sites = Object.entries(record(yaml, ['sites'], root['sites'] ?? {}))
-  return new Map(
-    sites.map(([name, value]) => {
-      const site = record(yaml, ['sites', name], value)
-      const entries = site['ibe'] ?? []
-      if (!Array.isArray(entries)) throw yaml.errorAt(['sites', name, 'ibe'], 'must be a list')
-      return [
-        name,
-        { ibe: entries.map((entry, at) => parseEntry(yaml, ['sites', name, 'ibe', at], entry)) },
-      ]
-    }),
+  const contents = new Map(
+    sites.map(([name, value]) => [name, parseSite(yaml, ['sites', name], value)] as const),
   )
+  checkKeyIds(yaml, contents)
+  return contents
+}
+
+function parseSite(yaml: YamlFile, path: readonly string[], value: unknown): Site {
+  const site = record(yaml, path, value)
+  const entries = site['ibe'] ?? []
+  if (!Array.isArray(entries)) throw yaml.errorAt([...path, 'ibe'], 'must be a list')
+  return {
+    ibe: entries.map((entry, at) => parseEntry(yaml, [...path, 'ibe', at], entry)),
+    shared: parseSharedKeys(yaml, [...path, 'shared'], site['shared'] ?? []),
+  }
+}
+
+/** A message names its key by the id alone: it must lead to one site. */
+function checkKeyIds(yaml: YamlFile, contents: VaultContents): void {
+  const seen = new Set<string>()
+  for (const [name, { shared }] of contents) {
+    for (const [at, { id }] of shared.entries()) {
+      if (seen.has(id)) throw yaml.errorAt(['sites', name, 'shared', at, 'id'], 'stands here twice')
+      seen.add(id)
+    }
+  }
 }
 
 function parseEntry(
@@ -142,6 +161,7 @@ export function formatContents(contents: VaultContents): string {
           created: entry.created,
           ...datesOf((date) => entry[date]),
         })),
+        ...(site.shared.length > 0 && { shared: site.shared.map(plainSharedKey) }),
       },
     ]),
   )
@@ -178,7 +198,7 @@ export function withMasterKey(
     const which = `master key ${entry.scheme} n=${entry.n}`
     throw new PermError('vault/malformed', `vault: ${domain} has a ${which} already`)
   }
-  return new Map([...contents, [domain, { ibe: [...ibe, entry] }]])
+  return withIbe(contents, domain, [...ibe, entry])
 }
 
 /** A copy in which something about one generation is changed. PermError if there is none. */
@@ -194,8 +214,13 @@ export function withEntry(
     const which = `master key ${changed.scheme} n=${changed.n}`
     throw new PermError('vault/malformed', `vault: ${domain} has no ${which}`)
   }
-  return new Map([
-    ...contents,
-    [domain, { ibe: ibe.map((known) => (isIt(known) ? changed : known)) }],
-  ])
+  return withIbe(
+    contents,
+    domain,
+    ibe.map((known) => (isIt(known) ? changed : known)),
+  )
+}
+
+function withIbe(contents: VaultContents, domain: string, ibe: Site['ibe']): VaultContents {
+  return new Map([...contents, [domain, { ibe, shared: contents.get(domain)?.shared ?? [] }]])
 }

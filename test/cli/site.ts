@@ -31,11 +31,15 @@ export interface RunOptions {
 const secrets = new Set<string>([AGE_KEY])
 
 /** The master keys of a vault, in the forms in which they could slip out. */
-async function learnSecrets(file: string): Promise<void> {
+export async function learnSecrets(file: string): Promise<void> {
   const contents = await readVault(file, new SecretBytes(Buffer.from(AGE_KEY)))
-  for (const { masterKey } of [...contents.values()].flatMap((site) => site.ibe))
+  const keys = [...contents.values()].flatMap(({ ibe, shared }) => [
+    ...ibe.map(({ masterKey }) => masterKey),
+    ...shared.map(({ key }) => key),
+  ])
+  for (const { bytes } of keys)
     for (const form of ['base64', 'base64url', 'hex'] as const)
-      secrets.add(Buffer.from(masterKey.bytes).toString(form))
+      secrets.add(Buffer.from(bytes).toString(form))
 }
 
 export function hisho(args: readonly string[], options: RunOptions = {}): Promise<Result> {
@@ -55,7 +59,7 @@ export function hisho(args: readonly string[], options: RunOptions = {}): Promis
       const stdout = Buffer.concat(out)
       const stderr = Buffer.concat(err).toString('utf8')
       const text = stdout.toString('utf8')
-      const told = args.includes('--show-secrets')
+      const told = args.includes('--show-secrets') || args.includes('--show')
       if (!told && [...secrets].some((secret) => `${text}${stderr}`.includes(secret)))
         return reject(new Error(`a secret was printed by hisho ${args.join(' ')}`))
       return resolve({ code, stdout, stderr, text })

@@ -31,7 +31,8 @@ describe('the answer at ibemail.txt', () => {
       .ibe.reduce((contents, entry) => withMasterKey(contents, 'a.example', entry), first)
     const text = parameterText({
       table: {
-        current: () => parseDomainTable('local: [a.example, empty.example]\n', 'table', ['ibe']),
+        current: () =>
+          parseDomainTable('local: [a.example, empty.example]\n', 'table', [{ name: 'ibe' }]),
       },
       keyRing: { contents: () => vault(), latest: () => vault() },
       ibe: { signRecord: () => signRecord() },

@@ -6,7 +6,8 @@ import fc from 'fast-check'
 import { PermError } from '../../lib/errors.ts'
 import { DEFAULT_RULE, parseDomainTable } from '../../lib/protection/domain-table.ts'
 
-const parse = (text: string) => parseDomainTable(text, 'hisho.yaml', ['ibe', 'psk'])
+const parse = (text: string) =>
+  parseDomainTable(text, 'hisho.yaml', [{ name: 'ibe' }, { name: 'psk' }])
 
 const TABLE = parse(`
 local: [a.example, BÜCHER.example, sub.own.example.]
@@ -80,7 +81,10 @@ describe('the table of domains', () => {
 
   it('the table that we ship is one', () => {
     const text = readFileSync(join(process.cwd(), 'config', 'hisho.yaml'), 'utf8')
-    assert.equal(parseDomainTable(text, 'hisho.yaml', ['ibe']).ruleFor('b.example').pattern, '*')
+    assert.equal(
+      parseDomainTable(text, 'hisho.yaml', [{ name: 'ibe' }]).ruleFor('b.example').pattern,
+      '*',
+    )
   })
 })
 
@@ -152,7 +156,7 @@ describe('a table with an error', () => {
     [
       'an unknown key of a rule',
       domain('encrpyt: required'),
-      /^hisho\.yaml:3:14: domains\.b\.example\.encrpyt: no such key \(encrypt, schemes, on_lookup_failure, params_trust, missing_signature, failed_signature, transport, floor\)$/,
+      /^hisho\.yaml:3:14: domains\.b\.example\.encrpyt: no such key \(encrypt, scheme, schemes, on_lookup_failure, params_trust, missing_signature, failed_signature, transport, floor\)$/,
     ],
     [
       'an unknown scheme',

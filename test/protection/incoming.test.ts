@@ -80,7 +80,7 @@ describe('a message that arrives', () => {
   })
 
   async function sealed(original: string, ...addresses: string[]): Promise<string> {
-    const offer = await scheme.offer('b.example', TRUST_SOURCES)
+    const offer = await scheme.offer('b.example', TRUST_SOURCES, {})
     assert.ok(offer)
     const message = offer.seal(addresses, await readMessage([bytesOf(original)]))
     return latin1(await collect(messageBytes(message)))

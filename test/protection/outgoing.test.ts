@@ -41,7 +41,7 @@ function options(
 ): OutgoingOptions & { log_: string[] } {
   const log_: string[] = []
   return {
-    table: parseDomainTable(table, 'hisho.yaml', ['ibe', 'psk']),
+    table: parseDomainTable(table, 'hisho.yaml', [{ name: 'ibe' }, { name: 'psk' }]),
     schemes,
     normalizeAddress,
     log: (level, message) => void log_.push(`${level} ${message}`),

@@ -17,7 +17,7 @@ const user = (name: string): Submitter => ({ kind: 'user', name })
 
 function judge(header: string, submitter: Submitter, table = SHARED): SenderVerdict {
   return judgeSender(parseFields(Buffer.from(header.replaceAll('\n', '\r\n'))), submitter, {
-    table: parseDomainTable(table, 'hisho.yaml', ['ibe']),
+    table: parseDomainTable(table, 'hisho.yaml', [{ name: 'ibe' }]),
     normalizeAddress,
   })
 }

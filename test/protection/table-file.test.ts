@@ -26,7 +26,7 @@ describe('the table of domains on the disk', () => {
   const open = () =>
     openTableFile({
       file,
-      knownSchemes: ['ibe'],
+      kinds: [{ name: 'ibe' }],
       clock: { nowMs: () => nowMs },
       log: (level, message) => log.push(`${level} ${message}`),
     })

@@ -13,7 +13,7 @@ const TABLE = parseDomainTable(
   mild.example: { failed_signature: accept }
 `,
   'hisho.yaml',
-  ['ibe'],
+  [{ name: 'ibe' }],
 )
 
 const PASS: SignatureResult = { status: 'pass', domain: 'x', identity: 'y@x' }

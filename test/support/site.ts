@@ -14,6 +14,7 @@ import {
   type Period,
   type VaultContents,
 } from '../../lib/vault/contents.ts'
+import { withSharedKey, type SharedKeyEntry } from '../../lib/vault/shared-keys.ts'
 import { writeVault } from '../../lib/vault/vault.ts'
 import type { Files } from './haraka.ts'
 
@@ -32,12 +33,14 @@ export interface SiteKeyOptions {
   readonly n?: number
   readonly period?: Period
   readonly schemes?: readonly MasterKeyScheme[]
+  /** By site. */
+  readonly shared?: Readonly<Record<string, readonly SharedKeyEntry[]>>
 }
 
 /** Master keys for a domain, to encrypt and to sign, their records, and the vault that holds them. */
 export async function makeSite(
   domain: string,
-  { n = 1, period = 'month', schemes = ['bf', 'cc'] }: SiteKeyOptions = {},
+  { n = 1, period = 'month', schemes = ['bf', 'cc'], shared = {} }: SiteKeyOptions = {},
 ): Promise<SiteKeys> {
   const pool = createIbePool({ size: 1, queueLimit: 10 })
   const ibe = createIbe({ pool, clock: systemClock })
@@ -54,6 +57,8 @@ export async function makeSite(
         created: new Date().toISOString(),
       })
     }
+    for (const [site, entries] of Object.entries(shared))
+      for (const entry of entries) contents = withSharedKey(contents, site, entry)
     const records = (await ownRecords(ibe, contents, domain)).map(({ text }) => text)
     const { identity } = generateX25519Identity()
     return {

@@ -1,5 +1,6 @@
 // Two sites with a gateway each, a third domain that knows nothing of encryption, and the DNS that they all ask.
 import type { MasterKeyScheme } from '../../lib/vault/contents.ts'
+import type { SharedKeyEntry } from '../../lib/vault/shared-keys.ts'
 import { startDnsServer, type DnsServer, type Zone } from './dns-server.ts'
 import { freePort, startHaraka, type Files, type Haraka } from './haraka.ts'
 import { makeSite, PASSWORD, siteEnvironment, siteFiles, USER, type SiteKeys } from './site.ts'
@@ -42,6 +43,10 @@ export interface WorldOptions {
   /** More domains whose mail server is that of c.example. */
   readonly plainDomains?: readonly string[]
   readonly environmentA?: Readonly<Record<string, string>>
+  readonly environmentB?: Readonly<Record<string, string>>
+  /** What the vaults have of other sites. */
+  readonly sharedA?: Readonly<Record<string, readonly SharedKeyEntry[]>>
+  readonly sharedB?: Readonly<Record<string, readonly SharedKeyEntry[]>>
   /** Ways to other servers on the loopback, before those of the world. */
   readonly routesA?: Readonly<Record<string, number>>
   readonly routesB?: Readonly<Record<string, number>>
@@ -52,8 +57,11 @@ export interface WorldOptions {
 export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const { host = '127.0.0.1', lmtpB = false } = options
   const [keysA, keysB] = await Promise.all([
-    makeSite('a.example'),
-    makeSite('b.example', { schemes: options.schemesB ?? ['bf', 'cc'] }),
+    makeSite('a.example', { shared: options.sharedA ?? {} }),
+    makeSite('b.example', {
+      schemes: options.schemesB ?? ['bf', 'cc'],
+      shared: options.sharedB ?? {},
+    }),
   ])
   const dns = await startDnsServer({
     '_ibemailkey.a.example': { TXT: keysA.records, ttl: 300 },
@@ -99,7 +107,10 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     startHaraka({
       host,
       port: portB,
-      environment: options.vaultB === 'none' ? {} : siteEnvironment(keysB),
+      environment: {
+        ...(options.vaultB === 'none' ? {} : siteEnvironment(keysB)),
+        ...options.environmentB,
+      },
       files: siteFiles({
         ...common,
         domain: 'b.example',

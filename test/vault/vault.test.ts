@@ -29,6 +29,7 @@ import {
   type MasterKeyEntry,
   type VaultContents,
 } from '../../lib/vault/contents.ts'
+import type { SharedKeyEntry } from '../../lib/vault/shared-keys.ts'
 import { readVault, writeVault } from '../../lib/vault/vault.ts'
 import { peer } from '../support/peers.ts'
 
@@ -49,18 +50,31 @@ function entry(n: number, more: Partial<MasterKeyEntry> = {}): MasterKeyEntry {
 
 /** What can be compared: secrets as hex. */
 function plain(contents: VaultContents): unknown {
-  return [...contents].map(([name, { ibe }]) => [
+  return [...contents].map(([name, { ibe, shared }]) => [
     name,
     ibe.map((one) => ({ ...one, masterKey: Buffer.from(one.masterKey.bytes).toString('hex') })),
+    shared.map((one) => ({ ...one, key: Buffer.from(one.key.bytes).toString('hex') })),
   ])
+}
+
+function sharedKey(id: string, more: Partial<SharedKeyEntry> = {}): SharedKeyEntry {
+  const key = new SecretBytes(new Uint8Array(40).fill(id.length))
+  return { id, key, created: '2026-11-22T05:00:00.000Z', ...more }
 }
 
 const CONTENTS: VaultContents = new Map([
   [
     'b.example',
-    { ibe: [entry(1, { retired: '2026-12-01T00:00:00Z' }), entry(2, { period: 'none' })] },
+    {
+      ibe: [entry(1, { retired: '2026-12-01T00:00:00Z' }), entry(2, { period: 'none' })],
+      shared: [],
+    },
   ],
-  ['c.example', { ibe: [] }],
+  ['c.example', { ibe: [], shared: [] }],
+  [
+    'd.example',
+    { ibe: [], shared: [sharedKey('k1', { retired: '2026-12-01T00:00:00Z' }), sharedKey('k2')] },
+  ],
 ])
 const isLocked = (error: unknown): boolean =>
   error instanceof TempError && error.code === 'vault/locked'
@@ -260,12 +274,31 @@ describe('what the vault holds', () => {
           const contents: VaultContents = new Map(
             sites.map(([name, count]) => [
               name,
-              { ibe: Array.from({ length: count }, (_, at) => entry(at + 1)) },
+              {
+                ibe: Array.from({ length: count }, (_, at) => entry(at + 1)),
+                shared: Array.from({ length: count }, (_, at) =>
+                  sharedKey(`${name}-${at}`.slice(-64).replace(/^\W/, '0')),
+                ),
+              },
             ]),
           )
           assert.deepEqual(plain(parseContents(formatContents(contents))), plain(contents))
         },
       ),
+    )
+  })
+
+  const SHARED = { id: 'k', key: MASTER_KEY, created: '2026-11-22T05:00:00.000Z' }
+  const oneShared = (change: object): string =>
+    JSON.stringify({ version: 1, sites: { 'd.example': { shared: [{ ...SHARED, ...change }] } } })
+
+  it('that was written before there were shared keys is read', () => {
+    assert.deepEqual(
+      parseContents('version: 1\nsites: { b.example: { ibe: [] } }').get('b.example'),
+      {
+        ibe: [],
+        shared: [],
+      },
     )
   })
 
@@ -287,6 +320,20 @@ describe('what the vault holds', () => {
     [/ibe\.0\.public_key: must be base64 of 96 bytes/, one({ public_key: MASTER_KEY })],
     [/ibe\.0\.created: must be a text/, one({ created: null })],
     [/ibe\.0\.retired: must be a text/, one({ retired: 1 })],
+    [/d\.example\.shared: must be a list/, 'version: 1\nsites: { d.example: { shared: 1 } }'],
+    [/shared\.0\.id: must be 1 to 64/, oneShared({ id: 'two words' })],
+    [/shared\.0\.id: must be a text/, oneShared({ id: 1 })],
+    [/shared\.0\.key: must be base64 of 32 bytes or more/, oneShared({ key: 'AAAA' })],
+    [/shared\.0\.key: must be base64/, oneShared({ key: `${MASTER_KEY} ` })],
+    [/shared\.0\.created: must be a text/, oneShared({ created: 5 })],
+    [/shared\.0\.retired: must be a text/, oneShared({ retired: 5 })],
+    [
+      /e\.example\.shared\.0\.id: stands here twice/,
+      JSON.stringify({
+        version: 1,
+        sites: { 'd.example': { shared: [SHARED] }, 'e.example': { shared: [SHARED] } },
+      }),
+    ],
     [/^vault:\d+:\d+: /, `version: 1\nsites: "x" ${MASTER_KEY}`],
     [/^vault:\d+:\d+: /, `version: 1\n- ${MASTER_KEY}\n`],
     [/^vault:\d+:\d+: /, `version: 1\nsites: { b.example: { ibe: [ { master_key: ${MASTER_KEY}`],

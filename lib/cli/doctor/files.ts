@@ -16,7 +16,7 @@ import {
   parseWellKnownPluginSettings,
 } from '../../services/plugin-settings.ts'
 import type { SharedSettings } from '../../services/settings.ts'
-import { SCHEME_NAMES } from '../../services/services.ts'
+import { SCHEME_KINDS } from '../../services/schemes.ts'
 import type { VaultContents } from '../../vault/contents.ts'
 import type { Context } from '../context.ts'
 import { packageRoot, type HarakaDirectory } from '../haraka-directory.ts'
@@ -74,7 +74,7 @@ export async function checkTable(
   file: string,
 ): Promise<{ readonly finding: Finding; readonly table?: DomainTable }> {
   try {
-    const table = parseDomainTable(await readTable(file), file, SCHEME_NAMES)
+    const table = parseDomainTable(await readTable(file), file, SCHEME_KINDS)
     if (table.local.size === 0) {
       const advice = `name them in local: of ${file}`
       return { finding: warn('table', 'no local domain: nothing is decrypted here', advice), table }

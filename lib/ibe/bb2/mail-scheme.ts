@@ -2,12 +2,14 @@
 import type { Clock } from '../../clock.ts'
 import { closeBody, messageBytes, type Message } from '../../mail/message.ts'
 import { formatIbemail, isIbemail } from '../../mail/ibemail-encrypted.ts'
-import type { Offer, Scheme, TrustSource } from '../../mail/scheme.ts'
+import type { Offer, Scheme, SchemeKind, TrustSource } from '../../mail/scheme.ts'
 import type { KeySource } from '../key-source.ts'
 import type { Bb2 } from './bb2.ts'
 import { openFor } from './opening.ts'
 import type { LegacyParameters } from './parameters.ts'
 import { freshAad, freshIv, sealPayload } from './payload.ts'
+
+export const BB2: SchemeKind = { name: 'bb2' }
 
 /** Where the parameters of others come from. */
 export interface LegacyDirectory {
@@ -52,7 +54,7 @@ export function createBb2Scheme(options: Bb2SchemeOptions): Scheme {
   }
 
   return {
-    name: 'bb2',
+    name: BB2.name,
     detect: isIbemail,
 
     async offer(domain, trust): Promise<Offer | undefined> {

@@ -80,10 +80,10 @@ describe('mail of version 1', () => {
 
   it('is known by its root, and as ciphertext by its first bytes', async () => {
     const { start, message } = await peekBody(await readMessage([bytesOf(sealed)]), PEEK_BYTES)
-    assert.equal(world.scheme.detect(message.fields), true)
+    assert.equal(world.scheme.detect(message.fields, new Uint8Array(0)), true)
     assert.equal(protectionOf(message, start), 'ibemail')
     const other = parseFields(bytesOf('Content-Type: multipart/encrypted\r\n'))
-    assert.equal(world.scheme.detect(other), false)
+    assert.equal(world.scheme.detect(other, new Uint8Array(0)), false)
   })
 
   it('is never the same twice', async () => {
@@ -346,9 +346,9 @@ describe('an offer of version 1', () => {
 
   it('is not made where it is not allowed or nothing is published', async () => {
     world.settings.allowed = false
-    assert.equal(await world.scheme.offer('b.example', []), undefined)
+    assert.equal(await world.scheme.offer('b.example', [], {}), undefined)
     world.settings.allowed = true
-    assert.equal(await world.scheme.offer('none.example', []), undefined)
+    assert.equal(await world.scheme.offer('none.example', [], {}), undefined)
   })
 
   it('is a PermError that names the tag, where a point is none', async () => {
@@ -356,7 +356,7 @@ describe('an offer of version 1', () => {
     const x = [parameters.x[0], parameters.g[1]] as const
     world.published.set('bad.example', { parameters: { ...parameters, x } })
     await assert.rejects(
-      world.scheme.offer('bad.example', []),
+      world.scheme.offer('bad.example', [], {}),
       (error: unknown) =>
         error instanceof PermError &&
         error.code === 'ibe/parameters' &&

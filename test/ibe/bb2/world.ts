@@ -81,7 +81,7 @@ export function createWorld(): World {
 }
 
 export async function offerFor(world: World, domain: string): Promise<Offer> {
-  const offer = await world.scheme.offer(domain, ['dnssec'])
+  const offer = await world.scheme.offer(domain, ['dnssec'], {})
   if (offer === undefined) throw new Error(`${domain} has no offer`)
   return offer
 }

@@ -1,0 +1,54 @@
+// The schemes there are. A new one is a folder of its own, a line here, and a page of docs.
+import type { Clock } from '../clock.ts'
+import type { Bb2 } from '../ibe/bb2/bb2.ts'
+import { BB2, createBb2Scheme } from '../ibe/bb2/mail-scheme.ts'
+import type { Directory } from '../ibe/directory/directory.ts'
+import type { Ibe } from '../ibe/ibe.ts'
+import type { KeySource } from '../ibe/key-source.ts'
+import { createIbeScheme, IBE } from '../ibe/mail-scheme.ts'
+import type { Scheme, SchemeKind, SchemeSettings } from '../mail/scheme.ts'
+import type { TableFile } from '../protection/table-file.ts'
+import { createSharedKeyScheme } from '../shared-key/mail-scheme.ts'
+import { SHARED_KEY } from '../shared-key/settings.ts'
+import type { KeyRing } from '../vault/key-ring.ts'
+import type { SharedSettings } from './settings.ts'
+
+/** What they are made of. */
+export interface SchemeParts {
+  readonly ibe: Ibe
+  readonly bb2: Bb2
+  readonly directory: Directory
+  readonly clock: Clock
+  readonly keys: KeySource
+  readonly keyRing: KeyRing
+  readonly settings: SharedSettings
+  readonly table: TableFile
+}
+
+interface Entry {
+  readonly kind: SchemeKind
+  readonly create: (parts: SchemeParts & { readonly settingsOf: SettingsOf }) => Scheme
+}
+
+type SettingsOf = (site: string) => SchemeSettings
+
+/** Asked in this order whether a message is theirs: of the form that several share, ibe takes what no other one knows. */
+const SCHEMES: readonly Entry[] = [
+  {
+    kind: SHARED_KEY,
+    create: ({ keyRing, settingsOf }) => createSharedKeyScheme({ keys: keyRing, settingsOf }),
+  },
+  { kind: IBE, create: (parts) => createIbeScheme(parts) },
+  {
+    kind: BB2,
+    create: (parts) => createBb2Scheme({ ...parts, isAllowed: () => parts.settings.allowBb2 }),
+  },
+]
+
+/** What a line of the domain table may name. */
+export const SCHEME_KINDS: readonly SchemeKind[] = SCHEMES.map(({ kind }) => kind)
+
+export function createSchemes(parts: SchemeParts): Scheme[] {
+  const settingsOf: SettingsOf = (site) => parts.table.current().ruleFor(site).settings
+  return SCHEMES.map(({ create }) => create({ ...parts, settingsOf }))
+}
