@@ -7,7 +7,7 @@ import type { Services } from '../../lib/services/services.ts'
 
 /** As far as the gate looks at them. */
 function servicesWith(rule: string, isOn: boolean): Services {
-  const table = parseDomainTable(`domains: { b.example: ${rule} }\n`, 'table', ['ibe'])
+  const table = parseDomainTable(`domains: { b.example: ${rule} }\n`, 'table', [{ name: 'ibe' }])
   return { table: { current: () => table }, delivery: { isOn: () => isOn } } as unknown as Services
 }
 
