@@ -4,9 +4,9 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { readMaybeArmor, writeArmor } from '../container/armor.ts'
 import { open, seal } from '../container/container.ts'
+import { ageIdentity, ageRecipient } from '../container/native-keys.ts'
 import { scryptIdentity, scryptRecipient } from '../container/scrypt.ts'
 import type { Identity, Recipient } from '../container/stanza.ts'
-import { x25519Identity, x25519Recipient } from '../container/x25519.ts'
 import { SecretBytes } from '../crypto/secret-bytes.ts'
 import { writeAtomically } from '../disk/atomic-file.ts'
 import { PermError } from '../errors.ts'
@@ -79,14 +79,14 @@ async function sealingRecipient(context: Context, options: CarryOptions): Promis
 
 function recipientFor(text: string): Recipient {
   try {
-    return x25519Recipient(text)
+    return ageRecipient(text)
   } catch (cause) {
     throw new PermError('cli/usage', '--to takes an age recipient, age1...', { cause })
   }
 }
 
 export interface ReceiveOptions {
-  /** A file with AGE-SECRET-KEY-1..., as age-keygen writes it. */
+  /** A file with AGE-SECRET-KEY-..., as age-keygen writes it. */
   readonly identityFile?: string
   readonly passphraseFile?: string
 }
@@ -120,9 +120,9 @@ async function unseal(
 
 async function identityIn(file: string): Promise<Identity> {
   const lines = (await readFile(file, 'utf8')).split(/\r?\n/)
-  const found = lines.find((line) => line.startsWith('AGE-SECRET-KEY-1'))
-  if (found === undefined) throw new PermError('cli/usage', `${file} holds no AGE-SECRET-KEY-1...`)
-  return x25519Identity(found.trim())
+  const found = lines.find((line) => line.startsWith('AGE-SECRET-KEY-'))
+  if (found === undefined) throw new PermError('cli/usage', `${file} holds no AGE-SECRET-KEY-...`)
+  return ageIdentity(found.trim())
 }
 
 async function openingPassphrase(context: Context, file: string | undefined): Promise<Uint8Array> {

@@ -1,10 +1,9 @@
-// `hisho keys`: what we share with other sites.
-import { createHash, randomBytes } from 'node:crypto'
+// `hisho keys`: what we share with other sites. docs/shared-key.md.
+import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { SecretBytes } from '../crypto/secret-bytes.ts'
 import { PermError } from '../errors.ts'
 import { collect } from '../mail/message.ts'
-import type { VaultContents } from '../vault/contents.ts'
 import {
   isKeyId,
   sharedKeysOf,
@@ -21,8 +20,8 @@ import {
   type CarryOptions,
   type ReceiveOptions,
 } from './key-carrier.ts'
+import { fingerprint, sharedRows } from './key-rows.ts'
 import { askYes, isInteractive } from './prompt.ts'
-import { formatTable } from './terminal.ts'
 import { openVault } from './vault-session.ts'
 
 const KEY_BYTES = 32
@@ -44,7 +43,7 @@ export async function newSharedKey(
   const vault = await openVault(context)
   const created = new Date(context.clock.nowMs()).toISOString()
   const entry: SharedKeyEntry = {
-    id: checkedId(id ?? `${created.slice(0, 10)}-${randomBytes(ID_BYTES).toString('hex')}`),
+    id: id === undefined ? freshId(created) : checkedId(id),
     key: new SecretBytes(Uint8Array.from(randomBytes(KEY_BYTES))),
     created,
   }
@@ -113,7 +112,7 @@ export async function retireSharedKey(
   const vault = await openVault(context)
   const retired = new Date(context.clock.nowMs()).toISOString()
   const contents = withRetiredKey(vault.contents, site, id, retired)
-  const rest = rowsOf(contents, site).filter((row) => row.retired === null)
+  const rest = sharedRows(contents, site).filter((row) => row.retired === null)
   if (!yes) await confirm(`Retire ${id}? ${fate(site, rest.length)}`)
   await vault.save(contents)
   context.terminal.line(`shared key ${id} of ${site} is retired. ${fate(site, rest.length)}`)
@@ -124,68 +123,18 @@ function fate(site: string, left: number): string {
   return `${rest}What is under way under it does not open here any more, and goes back to its senders.`
 }
 
-async function confirm(question: string): Promise<void> {
+export async function confirm(question: string): Promise<void> {
   if (!isInteractive())
     throw new PermError('cli/usage', `${question} There is nobody to ask: say --yes`)
   if (!(await askYes(question))) throw new PermError('cli/usage', 'not retired')
 }
 
-export interface SharedKeyRow {
-  readonly site: string
-  readonly scheme: 'shared-key'
-  readonly id: string
-  readonly created: string
-  readonly retired: string | null
-  readonly fingerprint: string
-  readonly state: 'newest' | 'opens' | 'retired'
-}
-
-export async function listSharedKeys(
-  context: Context,
-  { site, json }: { readonly site: string | undefined; readonly json: boolean },
-): Promise<void> {
-  const { contents } = await openVault(context)
-  const rows = [...contents.keys()]
-    .filter((name) => site === undefined || name === site)
-    .flatMap((name) => rowsOf(contents, name))
-  if (json) return context.terminal.json(rows)
-  context.terminal.line(formatKeys(rows))
-}
-
-/** The newest first; it is the one to send with, unless the table names another. */
-export function rowsOf(contents: VaultContents, site: string): SharedKeyRow[] {
-  const entries = sharedKeysOf(contents, site).toSorted((one, other) =>
-    one.created < other.created ? 1 : -1,
-  )
-  const newest = entries.find(({ retired }) => retired === undefined)
-  return entries.map((entry) => ({
-    site,
-    scheme: 'shared-key',
-    id: entry.id,
-    created: entry.created,
-    retired: entry.retired ?? null,
-    fingerprint: fingerprint(entry),
-    state: entry.retired !== undefined ? 'retired' : entry === newest ? 'newest' : 'opens',
-  }))
-}
-
-export function formatKeys(rows: readonly SharedKeyRow[]): string {
-  return formatTable(
-    ['SITE', 'SCHEME', 'ID', 'CREATED', 'FINGERPRINT', 'STATE'],
-    rows.map((row) => [row.site, row.scheme, row.id, row.created, row.fingerprint, row.state]),
-  )
-}
-
-/** To be compared by people: of a random key of 32 bytes it gives nothing away. */
-function fingerprint({ id, key }: SharedKeyEntry): string {
-  const hash = createHash('sha256').update(`HISHO-V2-PSK-FINGERPRINT\0${id}\0`).update(key.bytes)
-  return hash
-    .digest('hex')
-    .slice(0, 24)
-    .replaceAll(/(.{4})(?!$)/g, '$1 ')
-}
-
-function checkedId(id: string): string {
+export function checkedId(id: string): string {
   if (isKeyId(id)) return id
   throw new PermError('cli/usage', 'a key id is 1 to 64 letters, digits, and . _ - between them')
+}
+
+/** The day and something random. */
+export function freshId(created: string): string {
+  return `${created.slice(0, 10)}-${randomBytes(ID_BYTES).toString('hex')}`
 }

@@ -93,7 +93,7 @@ export function collectTexts(text: string, before: readonly string[]): readonly 
   return [...before, text]
 }
 
-/** `key=value`; true and false are no texts, and nothing behind the sign takes the key away. */
+/** `key=value`; true and false are no texts, commas make a list, and nothing behind the sign takes the key away. */
 export function collectSettings(
   text: string,
   before: Readonly<Record<string, unknown>> = {},
@@ -106,6 +106,7 @@ export function collectSettings(
 }
 
 function settingValue(text: string): unknown {
+  if (text.includes(',')) return asList(text)
   return text === 'true' ? true : text === 'false' ? false : text
 }
 

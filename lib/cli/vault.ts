@@ -3,7 +3,7 @@ import { SecretBytes } from '../crypto/secret-bytes.ts'
 import { PermError } from '../errors.ts'
 import { readPassphrase } from '../vault/passphrase.ts'
 import type { Context } from './context.ts'
-import { formatKeys, rowsOf } from './keys.ts'
+import { formatKeys, keyRows } from './key-rows.ts'
 import { generationRows, stateOf } from './kgc.ts'
 import { askNewSecret, isInteractive } from './prompt.ts'
 import { formatTable } from './terminal.ts'
@@ -65,8 +65,8 @@ export async function listVault(
   const rows = generationRows(contents).map((row, at) =>
     showSecrets ? { ...row, masterKey: keys[at] ?? '' } : row,
   )
-  const shared = [...contents.keys()].flatMap((site) => rowsOf(contents, site))
-  if (json) return context.terminal.json({ file, keys: rows, shared })
+  const others = keyRows(contents)
+  if (json) return context.terminal.json({ file, keys: rows, others })
   const head = ['SITE', 'SCHEME', 'N', 'PERIOD', 'CREATED', 'STATE']
   context.terminal.line(
     formatTable(
@@ -82,5 +82,5 @@ export async function listVault(
       ]),
     ),
   )
-  if (shared.length > 0) context.terminal.line(`\n${formatKeys(shared)}`)
+  if (others.length > 0) context.terminal.line(`\n${formatKeys(others)}`)
 }

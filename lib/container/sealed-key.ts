@@ -10,7 +10,7 @@ export const SALT_BYTES = 16
 
 const TAG_BYTES = 16
 const CIPHER = 'chacha20-poly1305'
-const ZERO_NONCE_BYTES = 12
+const ZERO_NONCE: Uint8Array = new Uint8Array(12)
 
 /** Seals a file key for a stanza of a type of ours, under a key that several messages share. The salt is fresh. */
 export function sealFileKey(
@@ -35,10 +35,12 @@ export function openFileKey(
 }
 
 /** Seals a file key under a key made for it alone, and wipes that key. */
-export function sealUnder(wrapKey: Uint8Array, fileKey: Uint8Array): Uint8Array {
-  const cipher = createCipheriv(CIPHER, wrapKey, new Uint8Array(ZERO_NONCE_BYTES), {
-    authTagLength: TAG_BYTES,
-  })
+export function sealUnder(
+  wrapKey: Uint8Array,
+  fileKey: Uint8Array,
+  nonce: Uint8Array = ZERO_NONCE,
+): Uint8Array {
+  const cipher = createCipheriv(CIPHER, wrapKey, nonce, { authTagLength: TAG_BYTES })
   wrapKey.fill(0)
   const sealed = new Uint8Array(fileKey.length + TAG_BYTES)
   sealed.set(cipher.update(fileKey))
@@ -48,14 +50,16 @@ export function sealUnder(wrapKey: Uint8Array, fileKey: Uint8Array): Uint8Array 
 }
 
 /** Wipes the wrap key. undefined: the tag is wrong. */
-export function openUnder(wrapKey: Uint8Array, sealed: Uint8Array): Uint8Array | undefined {
+export function openUnder(
+  wrapKey: Uint8Array,
+  sealed: Uint8Array,
+  nonce: Uint8Array = ZERO_NONCE,
+): Uint8Array | undefined {
   // Before any decryption, against partitioning oracles: a MUST of c2sp.org/age for every native type.
   if (sealed.length !== FILE_KEY_BYTES + TAG_BYTES) {
     throw new ContainerError('header', 'a sealed file key has a wrong length')
   }
-  const decipher = createDecipheriv(CIPHER, wrapKey, new Uint8Array(ZERO_NONCE_BYTES), {
-    authTagLength: TAG_BYTES,
-  })
+  const decipher = createDecipheriv(CIPHER, wrapKey, nonce, { authTagLength: TAG_BYTES })
   wrapKey.fill(0)
   decipher.setAuthTag(sealed.subarray(FILE_KEY_BYTES))
   const fileKey = decipher.update(sealed.subarray(0, FILE_KEY_BYTES))

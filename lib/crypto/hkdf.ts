@@ -16,17 +16,28 @@ export function hkdfSha256(
   info: Uint8Array,
   length: number,
 ): Uint8Array {
-  const extracted = hmac(salt, ikm) // RFC 5869 section 2.2
+  const extracted = hkdfExtract(salt, ikm)
+  const out = hkdfExpand(extracted, info, length)
+  extracted.fill(0)
+  return out
+}
+
+/** RFC 5869 section 2.2. */
+export function hkdfExtract(salt: Uint8Array, ikm: Uint8Array): Uint8Array {
+  return hmac(salt, ikm)
+}
+
+/** RFC 5869 section 2.3. */
+export function hkdfExpand(prk: Uint8Array, info: Uint8Array, length: number): Uint8Array {
   const out = new Uint8Array(length)
   let block: Uint8Array = new Uint8Array(0)
-  // RFC 5869 section 2.3: T(i) = HMAC(PRK, T(i-1) | info | i)
+  // T(i) = HMAC(PRK, T(i-1) | info | i)
   for (let done = 0, index = 1; done < length; done += HASH_BYTES, index++) {
-    const next = hmac(extracted, block, info, Uint8Array.of(index))
+    const next = hmac(prk, block, info, Uint8Array.of(index))
     block.fill(0)
     block = next
     out.set(block.subarray(0, Math.min(HASH_BYTES, length - done)), done)
   }
   block.fill(0)
-  extracted.fill(0)
   return out
 }

@@ -1,4 +1,6 @@
 // The schemes there are. A new one is a folder of its own, a line here, and a page of docs.
+import { createAgeScheme } from '../age/mail-scheme.ts'
+import { AGE } from '../age/settings.ts'
 import type { Clock } from '../clock.ts'
 import type { Bb2 } from '../ibe/bb2/bb2.ts'
 import { BB2, createBb2Scheme } from '../ibe/bb2/mail-scheme.ts'
@@ -38,6 +40,7 @@ const SCHEMES: readonly Entry[] = [
     kind: SHARED_KEY,
     create: ({ keyRing, settingsOf }) => createSharedKeyScheme({ keys: keyRing, settingsOf }),
   },
+  { kind: AGE, create: ({ keyRing }) => createAgeScheme({ identities: keyRing }) },
   { kind: IBE, create: (parts) => createIbeScheme(parts) },
   {
     kind: BB2,

@@ -2,6 +2,7 @@
 import { PermError } from '../errors.ts'
 import { SecretBytes } from '../crypto/secret-bytes.ts'
 import { formatYaml, parseYaml, type YamlFile } from '../yaml/document.ts'
+import { parseAgeIdentities, plainAgeIdentity, type AgeIdentityEntry } from './age-identities.ts'
 import { parseSharedKeys, plainSharedKey, type SharedKeyEntry } from './shared-keys.ts'
 
 export type Period = 'none' | 'day' | 'week' | 'month'
@@ -38,6 +39,8 @@ export interface Site {
   readonly ibe: readonly MasterKeyEntry[]
   /** With a domain of others. */
   readonly shared: readonly SharedKeyEntry[]
+  /** Of a domain of ours. */
+  readonly age: readonly AgeIdentityEntry[]
 }
 
 export type VaultContents = ReadonlyMap<string, Site>
@@ -72,6 +75,7 @@ function parseSite(yaml: YamlFile, path: readonly string[], value: unknown): Sit
   return {
     ibe: entries.map((entry, at) => parseEntry(yaml, [...path, 'ibe', at], entry)),
     shared: parseSharedKeys(yaml, [...path, 'shared'], site['shared'] ?? []),
+    age: parseAgeIdentities(yaml, [...path, 'age'], site['age'] ?? []),
   }
 }
 
@@ -162,6 +166,7 @@ export function formatContents(contents: VaultContents): string {
           ...datesOf((date) => entry[date]),
         })),
         ...(site.shared.length > 0 && { shared: site.shared.map(plainSharedKey) }),
+        ...(site.age.length > 0 && { age: site.age.map(plainAgeIdentity) }),
       },
     ]),
   )
@@ -222,5 +227,6 @@ export function withEntry(
 }
 
 function withIbe(contents: VaultContents, domain: string, ibe: Site['ibe']): VaultContents {
-  return new Map([...contents, [domain, { ibe, shared: contents.get(domain)?.shared ?? [] }]])
+  const { shared = [], age = [] } = contents.get(domain) ?? {}
+  return new Map([...contents, [domain, { ibe, shared, age }]])
 }

@@ -94,5 +94,6 @@ export function withRetiredKey(
 }
 
 function withShared(contents: VaultContents, site: string, shared: Site['shared']): VaultContents {
-  return new Map([...contents, [site, { ibe: contents.get(site)?.ibe ?? [], shared }]])
+  const { ibe = [], age = [] } = contents.get(site) ?? {}
+  return new Map([...contents, [site, { ibe, shared, age }]])
 }

@@ -4,13 +4,13 @@ import { collect } from '../mail/message.ts'
 import { PermError, TempError } from '../errors.ts'
 import { open, seal } from '../container/container.ts'
 import { scryptIdentity, scryptRecipient } from '../container/scrypt.ts'
-import { recipientOf, x25519Identity, x25519Recipient } from '../container/x25519.ts'
+import { ageIdentity, ageRecipient, ageRecipientOf } from '../container/native-keys.ts'
 import type { SecretBytes } from '../crypto/secret-bytes.ts'
 import { writeAtomically } from '../disk/atomic-file.ts'
 import { formatContents, parseContents, type VaultContents } from './contents.ts'
 
-/** An `AGE-SECRET-KEY-1...` in place of a passphrase: the vault is then sealed to that key. */
-const AGE_KEY = /^AGE-SECRET-KEY-1[0-9A-Z]+$/
+/** An `AGE-SECRET-KEY-1...` or `AGE-SECRET-KEY-PQ-1...` in place of a passphrase: the vault is then sealed to that key. */
+const AGE_KEY = /^AGE-SECRET-KEY-(?:PQ-)?1[0-9A-Z]+$/
 
 /** TempError vault/locked: not there, not readable, damaged, or another passphrase. PermError vault/malformed: what is inside. */
 export async function readVault(file: string, passphrase: SecretBytes): Promise<VaultContents> {
@@ -32,7 +32,7 @@ export async function readVault(file: string, passphrase: SecretBytes): Promise<
 
 async function openVault(sealed: Uint8Array, passphrase: SecretBytes): Promise<string> {
   const key = Buffer.from(passphrase.bytes).toString('latin1')
-  const identity = AGE_KEY.test(key) ? x25519Identity(key) : scryptIdentity(passphrase.bytes)
+  const identity = AGE_KEY.test(key) ? ageIdentity(key) : scryptIdentity(passphrase.bytes)
   const { plaintext } = await open([identity], [sealed])
   const bytes = Buffer.from(await collect(plaintext))
   const text = bytes.toString('utf8')
@@ -50,7 +50,7 @@ export async function writeVault(
     throw new PermError('vault/malformed', 'passphrase: must not be empty')
   const key = Buffer.from(passphrase.bytes).toString('latin1')
   const recipient = AGE_KEY.test(key)
-    ? x25519Recipient(recipientOf(key))
+    ? ageRecipient(ageRecipientOf(key))
     : scryptRecipient(passphrase.bytes)
   const plaintext = new TextEncoder().encode(formatContents(contents))
   const sealed = await collect(seal([recipient], [plaintext]))

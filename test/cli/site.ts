@@ -37,6 +37,8 @@ export async function learnSecrets(file: string): Promise<void> {
     ...ibe.map(({ masterKey }) => masterKey),
     ...shared.map(({ key }) => key),
   ])
+  for (const { age } of contents.values())
+    for (const { identity } of age) secrets.add(Buffer.from(identity.bytes).toString('latin1'))
   for (const { bytes } of keys)
     for (const form of ['base64', 'base64url', 'hex'] as const)
       secrets.add(Buffer.from(bytes).toString(form))

@@ -36,7 +36,7 @@ describe('X25519', () => {
       assert.throws(() => x25519Identity(text), {
         code: 'container/malformed',
         part: 'key',
-        message: 'this is not an X25519 key that begins with age-secret-key-',
+        message: 'this is not a key that begins with age-secret-key-1',
       })
     }
     for (const text of ['', 'age1', `${recipient}q`, recipient.toUpperCase(), identity]) {

@@ -216,7 +216,7 @@ describe('where the two sides do not agree', () => {
     const to = 'bob@spy.example'
     assert.equal((await world.send(letter('the secret', { To: to }), [to])).code, 250)
     const sealed = text((await world.c.waitFor(1))[0])
-    const last = sealed.lastIndexOf('=\r\n') - 4
+    const last = sealed.lastIndexOf('\r\n--') - 6
     const flipped = `${sealed.slice(0, last)}${sealed[last] === 'A' ? 'B' : 'A'}${sealed.slice(last + 1)}`
     for (const message of [flipped, sealed]) {
       world.inboxB.clear()

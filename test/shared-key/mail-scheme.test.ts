@@ -129,7 +129,7 @@ describe('a key that two sites share', () => {
     const wrong = gateway({ 'a.example': [{ ...key('k2', 1), id: 'k1' }] })
     const text = await sealed(atA)
     assert.match(await textOf(await opened(wrong, text)), /^closed: container\/no-match/)
-    const at = text.lastIndexOf('=\r\n') - 3
+    const at = text.lastIndexOf('\r\n--') - 6
     const letter = text[at] === 'A' ? 'B' : 'A'
     const damaged = text.slice(0, at) + letter + text.slice(at + 1)
     await assert.rejects(

@@ -14,6 +14,7 @@ import {
   type Period,
   type VaultContents,
 } from '../../lib/vault/contents.ts'
+import { withAgeIdentity, type AgeIdentityEntry } from '../../lib/vault/age-identities.ts'
 import { withSharedKey, type SharedKeyEntry } from '../../lib/vault/shared-keys.ts'
 import { writeVault } from '../../lib/vault/vault.ts'
 import type { Files } from './haraka.ts'
@@ -35,12 +36,14 @@ export interface SiteKeyOptions {
   readonly schemes?: readonly MasterKeyScheme[]
   /** By site. */
   readonly shared?: Readonly<Record<string, readonly SharedKeyEntry[]>>
+  /** Identities for age, of the domain or of others of ours. */
+  readonly age?: Readonly<Record<string, readonly AgeIdentityEntry[]>>
 }
 
 /** Master keys for a domain, to encrypt and to sign, their records, and the vault that holds them. */
 export async function makeSite(
   domain: string,
-  { n = 1, period = 'month', schemes = ['bf', 'cc'], shared = {} }: SiteKeyOptions = {},
+  { n = 1, period = 'month', schemes = ['bf', 'cc'], shared = {}, age = {} }: SiteKeyOptions = {},
 ): Promise<SiteKeys> {
   const pool = createIbePool({ size: 1, queueLimit: 10 })
   const ibe = createIbe({ pool, clock: systemClock })
@@ -59,6 +62,8 @@ export async function makeSite(
     }
     for (const [site, entries] of Object.entries(shared))
       for (const entry of entries) contents = withSharedKey(contents, site, entry)
+    for (const [name, entries] of Object.entries(age))
+      for (const entry of entries) contents = withAgeIdentity(contents, name, entry)
     const records = (await ownRecords(ibe, contents, domain)).map(({ text }) => text)
     const { identity } = generateX25519Identity()
     return {

@@ -1,5 +1,6 @@
 // Two sites with a gateway each, a third domain that knows nothing of encryption, and the DNS that they all ask.
 import type { MasterKeyScheme } from '../../lib/vault/contents.ts'
+import type { AgeIdentityEntry } from '../../lib/vault/age-identities.ts'
 import type { SharedKeyEntry } from '../../lib/vault/shared-keys.ts'
 import { startDnsServer, type DnsServer, type Zone } from './dns-server.ts'
 import { freePort, startHaraka, type Files, type Haraka } from './haraka.ts'
@@ -47,6 +48,7 @@ export interface WorldOptions {
   /** What the vaults have of other sites. */
   readonly sharedA?: Readonly<Record<string, readonly SharedKeyEntry[]>>
   readonly sharedB?: Readonly<Record<string, readonly SharedKeyEntry[]>>
+  readonly ageB?: Readonly<Record<string, readonly AgeIdentityEntry[]>>
   /** Ways to other servers on the loopback, before those of the world. */
   readonly routesA?: Readonly<Record<string, number>>
   readonly routesB?: Readonly<Record<string, number>>
@@ -61,6 +63,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     makeSite('b.example', {
       schemes: options.schemesB ?? ['bf', 'cc'],
       shared: options.sharedB ?? {},
+      age: options.ageB ?? {},
     }),
   ])
   const dns = await startDnsServer({

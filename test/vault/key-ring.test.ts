@@ -41,7 +41,9 @@ describe('the key ring', () => {
   afterEach(() => rmSync(folder, { recursive: true }))
 
   const write = (...sites: string[]): Promise<void> => {
-    const contents: VaultContents = new Map(sites.map((name) => [name, { ibe: [], shared: [] }]))
+    const contents: VaultContents = new Map(
+      sites.map((name) => [name, { ibe: [], shared: [], age: [] }]),
+    )
     return writeVault(file, contents, new SecretBytes(new TextEncoder().encode(identity)))
   }
   const sites = async (): Promise<string[]> => [...(await ring.contents()).keys()]

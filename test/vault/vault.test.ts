@@ -15,6 +15,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { promisify } from 'node:util'
 import fc from 'fast-check'
+import { generateAgeIdentity } from '../../lib/container/native-keys.ts'
 import { generateX25519Identity } from '../../lib/container/x25519.ts'
 import { SecretBytes } from '../../lib/crypto/secret-bytes.ts'
 import { HishoError, PermError, TempError } from '../../lib/errors.ts'
@@ -29,6 +30,7 @@ import {
   type MasterKeyEntry,
   type VaultContents,
 } from '../../lib/vault/contents.ts'
+import type { AgeIdentityEntry } from '../../lib/vault/age-identities.ts'
 import type { SharedKeyEntry } from '../../lib/vault/shared-keys.ts'
 import { readVault, writeVault } from '../../lib/vault/vault.ts'
 import { peer } from '../support/peers.ts'
@@ -50,10 +52,11 @@ function entry(n: number, more: Partial<MasterKeyEntry> = {}): MasterKeyEntry {
 
 /** What can be compared: secrets as hex. */
 function plain(contents: VaultContents): unknown {
-  return [...contents].map(([name, { ibe, shared }]) => [
+  return [...contents].map(([name, { ibe, shared, age }]) => [
     name,
     ibe.map((one) => ({ ...one, masterKey: Buffer.from(one.masterKey.bytes).toString('hex') })),
     shared.map((one) => ({ ...one, key: Buffer.from(one.key.bytes).toString('hex') })),
+    age.map((one) => ({ ...one, identity: Buffer.from(one.identity.bytes).toString('hex') })),
   ])
 }
 
@@ -62,18 +65,28 @@ function sharedKey(id: string, more: Partial<SharedKeyEntry> = {}): SharedKeyEnt
   return { id, key, created: '2026-11-22T05:00:00.000Z', ...more }
 }
 
+function ageEntry(id: string, more: Partial<AgeIdentityEntry> = {}): AgeIdentityEntry {
+  const identity = secret(generateAgeIdentity(id.endsWith('1') ? 'mlkem768x25519' : 'x25519'))
+  return { id, identity, created: '2026-11-22T05:00:00.000Z', ...more }
+}
+
 const CONTENTS: VaultContents = new Map([
   [
     'b.example',
     {
       ibe: [entry(1, { retired: '2026-12-01T00:00:00Z' }), entry(2, { period: 'none' })],
       shared: [],
+      age: [],
     },
   ],
-  ['c.example', { ibe: [], shared: [] }],
+  ['c.example', { ibe: [], shared: [], age: [] }],
   [
     'd.example',
-    { ibe: [], shared: [sharedKey('k1', { retired: '2026-12-01T00:00:00Z' }), sharedKey('k2')] },
+    {
+      ibe: [],
+      shared: [sharedKey('k1', { retired: '2026-12-01T00:00:00Z' }), sharedKey('k2')],
+      age: [ageEntry('id-1'), ageEntry('id-2', { retired: '2026-12-01T00:00:00Z' })],
+    },
   ],
 ])
 const isLocked = (error: unknown): boolean =>
@@ -279,6 +292,7 @@ describe('what the vault holds', () => {
                 shared: Array.from({ length: count }, (_, at) =>
                   sharedKey(`${name}-${at}`.slice(-64).replace(/^\W/, '0')),
                 ),
+                age: Array.from({ length: count % 3 }, (_, at) => ageEntry(`id-${at}`)),
               },
             ]),
           )
@@ -292,12 +306,16 @@ describe('what the vault holds', () => {
   const oneShared = (change: object): string =>
     JSON.stringify({ version: 1, sites: { 'd.example': { shared: [{ ...SHARED, ...change }] } } })
 
+  const oneAge = (change: object): string =>
+    JSON.stringify({ version: 1, sites: { 'd.example': { age: [{ ...SHARED, ...change }] } } })
+
   it('that was written before there were shared keys is read', () => {
     assert.deepEqual(
       parseContents('version: 1\nsites: { b.example: { ibe: [] } }').get('b.example'),
       {
         ibe: [],
         shared: [],
+        age: [],
       },
     )
   })
@@ -327,6 +345,10 @@ describe('what the vault holds', () => {
     [/shared\.0\.key: must be base64/, oneShared({ key: `${MASTER_KEY} ` })],
     [/shared\.0\.created: must be a text/, oneShared({ created: 5 })],
     [/shared\.0\.retired: must be a text/, oneShared({ retired: 5 })],
+    [/d\.example\.age: must be a list/, 'version: 1\nsites: { d.example: { age: 1 } }'],
+    [/age\.0\.identity: must be AGE-SECRET-KEY/, oneAge({ identity: MASTER_KEY })],
+    [/age\.0\.identity: must be a text/, oneAge({ identity: 1 })],
+    [/age\.0\.id: must be an id/, oneAge({ id: '' })],
     [
       /e\.example\.shared\.0\.id: stands here twice/,
       JSON.stringify({

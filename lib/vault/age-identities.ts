@@ -1,0 +1,106 @@
+// The age identities of our own domains, in the vault: several of a domain, all of them to open with.
+import { ageIdentity } from '../container/native-keys.ts'
+import { SecretBytes } from '../crypto/secret-bytes.ts'
+import { PermError } from '../errors.ts'
+import type { YamlFile } from '../yaml/document.ts'
+import { list, mapping, type Path } from '../yaml/values.ts'
+import type { Site, VaultContents } from './contents.ts'
+import { isKeyId } from './shared-keys.ts'
+
+export interface AgeIdentityEntry {
+  /** Ours alone: it stands in no message but those that were opened with it. */
+  readonly id: string
+  /** `AGE-SECRET-KEY-...` */
+  readonly identity: SecretBytes
+  /** ISO 8601, UTC. */
+  readonly created: string
+  /** From then on nothing is opened with it. */
+  readonly retired?: string
+}
+
+/** PermError vault/malformed; the message names the place, never a value. */
+export function parseAgeIdentities(yaml: YamlFile, path: Path, value: unknown): AgeIdentityEntry[] {
+  const seen = new Set<string>()
+  return list(yaml, path, value).map((item, at) => {
+    const entry = mapping(yaml, [...path, at], item)
+    const text = (name: string): string => {
+      const found = entry[name]
+      if (typeof found !== 'string') throw yaml.errorAt([...path, at, name], 'must be a text')
+      return found
+    }
+    if (!isKeyId(text('id')) || seen.has(text('id')))
+      throw yaml.errorAt([...path, at, 'id'], 'must be an id that no other one has')
+    seen.add(text('id'))
+    if (!isIdentity(text('identity')))
+      throw yaml.errorAt([...path, at, 'identity'], 'must be AGE-SECRET-KEY-...')
+    return {
+      id: text('id'),
+      identity: new SecretBytes(new TextEncoder().encode(text('identity'))),
+      created: text('created'),
+      ...(entry['retired'] !== undefined && { retired: text('retired') }),
+    }
+  })
+}
+
+function isIdentity(text: string): boolean {
+  try {
+    ageIdentity(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** For the YAML of the vault. It holds the secret. */
+export function plainAgeIdentity({ id, identity, created, retired }: AgeIdentityEntry): object {
+  return {
+    id,
+    identity: new TextDecoder().decode(identity.bytes),
+    created,
+    ...(retired !== undefined && { retired }),
+  }
+}
+
+export function ageIdentitiesOf(
+  contents: VaultContents,
+  domain: string,
+): readonly AgeIdentityEntry[] {
+  return contents.get(domain)?.age ?? []
+}
+
+/** A copy with one more. PermError if the domain has one with this id. */
+export function withAgeIdentity(
+  contents: VaultContents,
+  domain: string,
+  entry: AgeIdentityEntry,
+): VaultContents {
+  const age = ageIdentitiesOf(contents, domain)
+  if (age.some(({ id }) => id === entry.id))
+    throw new PermError(
+      'cli/usage',
+      `the vault has an age identity ${entry.id} of ${domain} already`,
+    )
+  return withAge(contents, domain, [...age, entry])
+}
+
+/** A copy in which one opens nothing any more. PermError if there is none. */
+export function withRetiredIdentity(
+  contents: VaultContents,
+  domain: string,
+  id: string,
+  retired: string,
+): VaultContents {
+  const age = ageIdentitiesOf(contents, domain)
+  if (age.every((entry) => entry.id !== id))
+    throw new PermError('cli/usage', `the vault has no age identity ${id} of ${domain}`)
+  return withAge(
+    contents,
+    domain,
+    age.map((entry) => (entry.id === id ? { ...entry, retired } : entry)),
+  )
+}
+
+function withAge(contents: VaultContents, domain: string, age: Site['age']): VaultContents {
+  const { ibe = [], shared = [] } = contents.get(domain) ?? {}
+  return new Map([...contents, [domain, { ibe, shared, age }]])
+}
