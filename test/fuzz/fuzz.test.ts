@@ -32,32 +32,24 @@ describe('the fuzzer', () => {
   })
 
   it('notices time that grows with the square of the size, and no other', async () => {
-    const spin = (times: number): void => {
-      for (let at = 0; at < times; at += 1) Math.sqrt(at)
-    }
-    const target = (work: (kib: number) => number): Target => ({
-      name: 'spins',
-      seeds: [],
-      words: [],
-      run: (input) => {
-        spin(work(input.length / 1024))
-        return 'taken'
-      },
-    })
-    const ofSize = (sizeBytes: number): Uint8Array => new Uint8Array(sizeBytes)
-    assert.ok(
-      await superLinear(
-        target((kib) => 20_000 * kib ** 2),
-        ofSize,
-      ),
-    )
-    assert.equal(
-      await superLinear(
-        target((kib) => 500_000 * kib),
-        ofSize,
-      ),
-      undefined,
-    )
+    let nowMs = 0
+    const paceOf = (cost: (kib: number) => number) =>
+      superLinear(
+        {
+          name: 'spends',
+          seeds: [],
+          words: [],
+          run: (input) => {
+            nowMs += cost(input.length / 1024)
+            return 'taken'
+          },
+        },
+        (sizeBytes) => new Uint8Array(sizeBytes),
+        () => nowMs,
+      )
+    assert.ok(await paceOf((kib) => kib ** 2 / 100))
+    assert.equal(await paceOf((kib) => kib), undefined)
+    assert.equal(await paceOf((kib) => kib * Math.log2(kib)), undefined)
   })
 
   it('takes our refusals for refusals, and nothing else', () => {
