@@ -17,6 +17,7 @@ import * as notices from './accident-notices.ts'
 import type { Context } from './context.ts'
 import { asUsage } from './encrypt.ts'
 import { label } from './generation-label.ts'
+import { keyRows } from './key-rows.ts'
 import { generateEntry, openVault, zoneLineOf } from './vault-session.ts'
 import { zoneLine } from './zone-record.ts'
 
@@ -57,9 +58,20 @@ export async function leakedMasterKey(
     'Give the vault a new passphrase (hisho vault passwd), find out how the old key got out, and look for other copies.',
     `Tell all users of ${domain} that mail encrypted for it from ${day(from)} on may have been read, until senders have moved: a day after the change in DNS.`,
     `Tell the operators of your correspondents: a gateway that cannot see DNSSEC holds mail for ${domain} until they confirm the new keys (hisho params accept ${domain}). The old keys vouch for nothing.`,
+    ...otherKeys(contents),
     `Mail under way still opens. In six days: hisho kgc retire --domain ${domain}. What was recorded stays readable for whoever has the old key.`,
   ])
   printNotices(context, files)
+}
+
+/** They lay in the same vault. */
+function otherKeys(contents: VaultContents): string[] {
+  const rows = keyRows(contents).filter(({ retired }) => retired === null)
+  if (rows.length === 0) return []
+  const names = rows.map(({ site, scheme, id }) => `${scheme} ${id} of ${site}`).join(', ')
+  return [
+    `If the whole vault got out, so did ${names}: make new ones (hisho keys new), carry them to the other sides, and retire these at once.`,
+  ]
 }
 
 /** Ends by itself with its period; without one, or if told to, by new parameters. */

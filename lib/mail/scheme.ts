@@ -34,6 +34,8 @@ export interface SchemeKind {
   problemWith?(
     settings: SchemeSettings,
   ): { readonly key: string; readonly reason: string } | undefined
+  /** What is good, and yet nothing to leave so: for the operator to look at. */
+  warningFor?(settings: SchemeSettings): string | undefined
 }
 
 export interface Scheme {

@@ -28,6 +28,12 @@ export const SHARED_KEY: SchemeKind = {
       return { key: 'suite', reason: `${found} is weak: it needs legacy: true beside it` }
     return isAvailable(found) ? undefined : { key: 'suite', reason: missingText(found) }
   },
+
+  warningFor(settings) {
+    const { suite, legacy } = sharedKeySettings(settings)
+    if (isWeak(suite)) return `mail to it is sealed with ${suite}, which is weak`
+    return legacy ? 'mail of it may be sealed with a weak cipher (legacy: true)' : undefined
+  },
 }
 
 /** Of settings that `problemWith` has let pass. */

@@ -111,6 +111,18 @@ describe('hisho keys', () => {
     )
   })
 
+  it('the doctor looks at weak ciphers, and an accident with the vault is one of all its keys', async () => {
+    assert.match(
+      (await a.run(['doctor'])).text,
+      /shared-key: b\.example +mail of it may be sealed with a weak/,
+    )
+    const args = ['accident', 'master-key', '--domain', 'a.example', '--notices', a.file('notices')]
+    const { code, text, stderr } = await a.run(args)
+    assert.equal(code, 0, stderr)
+    assert.match(text, /so did shared-key k1 of b\.example: make new ones/)
+    await learnSecrets(a.file('config/hisho.vault.age'))
+  })
+
   it('a passphrase seals it too, and a shown one goes in by stdin', async () => {
     const env = { HISHO_KEY_PASSPHRASE: 'told by telephone' }
     const made = await keys(

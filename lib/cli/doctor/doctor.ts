@@ -11,7 +11,7 @@ import { fail, type Finding, type Status } from './finding.ts'
 import { checkPackage, checkVersion, findHaraka } from './haraka-package.ts'
 import { checkConnection, checkHttp, checkPlugins, checkTimeouts } from './haraka-settings.ts'
 import { checkKgc } from './kgc.ts'
-import { checkDns, checkPublished, checkRedis, checkRequired } from './network.ts'
+import { checkDns, checkPublished, checkRedis, checkRequired, checkSchemes } from './network.ts'
 import { checkStore } from './store.ts'
 
 export interface DoctorOptions {
@@ -77,6 +77,7 @@ async function examine(context: Context, harakaPackage: string | undefined): Pro
     dns,
     ...published.flat(),
     ...required,
+    ...(table ? checkSchemes(table) : []),
     ...delivery,
     redis,
   ]

@@ -5,6 +5,7 @@ import { HishoError } from '../../errors.ts'
 import { decide } from '../../protection/outgoing.ts'
 import type { DomainTable } from '../../protection/domain-table.ts'
 import type { SharedSettings } from '../../services/settings.ts'
+import { SCHEME_KINDS } from '../../services/schemes.ts'
 import type { VaultContents } from '../../vault/contents.ts'
 import type { Context } from '../context.ts'
 import {
@@ -100,7 +101,7 @@ export async function checkRequired(context: Context, table: DomainTable): Promi
     ({ pattern, encrypt }) => encrypt === 'required' && !pattern.startsWith('*'),
   )
   return Promise.all(
-    named.map(async ({ pattern }) => {
+    named.map(async ({ pattern, schemes: schemesOf }) => {
       const check = `required: ${pattern}`
       try {
         const options = { table, schemes, normalizeAddress, log: context.log }
@@ -109,9 +110,22 @@ export async function checkRequired(context: Context, table: DomainTable): Promi
         const changed = error instanceof HishoError && error.code === 'ibe/untrusted'
         const advice = changed
           ? `ask its operators for their fingerprints; hisho params accept ${pattern}`
-          : `hisho params check ${pattern}`
+          : schemesOf.includes('ibe')
+            ? `hisho params check ${pattern}`
+            : `hisho keys list, and ${pattern} in hisho.yaml`
         return fail(check, reasonOf(error), `no mail can go there; ${advice}`)
       }
+    }),
+  )
+}
+
+/** What the schemes say about their keys in the table. */
+export function checkSchemes(table: DomainTable): Finding[] {
+  return table.rules.flatMap(({ pattern, settings }) =>
+    SCHEME_KINDS.flatMap((kind) => {
+      const found = kind.warningFor?.(settings)
+      const advice = `another one for ${pattern} in hisho.yaml, as soon as the other side can`
+      return found === undefined ? [] : [warn(`${kind.name}: ${pattern}`, found, advice)]
     }),
   )
 }
