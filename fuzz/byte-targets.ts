@@ -2,7 +2,10 @@
 import { encode as encodePacket } from 'dns-packet'
 import { ByteReader } from '../lib/container/byte-reader.ts'
 import { readArmor, writeArmor } from '../lib/container/armor.ts'
+import { addresseesOf } from '../lib/container/addressees.ts'
 import { formatHeader, parseHeader } from '../lib/container/header.ts'
+import { hasStanza } from '../lib/container/message-start.ts'
+import type { Stanza } from '../lib/container/stanza.ts'
 import { parseBfStanza } from '../lib/ibe/stanza.ts'
 import { formatSignatureField, parseSignatureField } from '../lib/ibe/signature/field.ts'
 import { parseResponse, type Query } from '../lib/dns/message.ts'
@@ -63,6 +66,7 @@ const encrypted: Target = {
   words: [...messageWords, ...bytes('Version: 2', 'base64', 'aGlz', '=', '--x--\r\n')],
   async run(input) {
     try {
+      hasStanza((await readMessage([input])).fields, input, 'hisho/psk')
       await collect(parseEncrypted(await readMessage([input])))
       return 'taken'
     } catch (error) {
@@ -139,6 +143,7 @@ function certificateTarget(): Target {
 }
 
 const FILE_KEY = new Uint8Array(16)
+const NOTHING = new Uint8Array(0)
 const STANZA = { type: 'X25519', args: ['a', 'b'], body: new Uint8Array(32) }
 
 const ageHeader: Target = {
@@ -146,14 +151,29 @@ const ageHeader: Target = {
   seeds: [
     formatHeader([STANZA], FILE_KEY),
     formatHeader([STANZA, { ...STANZA, type: 'bf', body: new Uint8Array(100) }], FILE_KEY),
+    formatHeader([{ type: 'hisho/to', args: ['YQ'], body: NOTHING }], FILE_KEY, 'aes-256-gcm'),
   ],
-  words: bytes('-> ', '---', '--- ', '\n', ' ', 'age-encryption.org/v1\n', 'scrypt', 'AAAA', '='),
+  words: bytes(
+    '-> ',
+    '---',
+    '--- ',
+    '\n',
+    ' ',
+    'age-encryption.org/v1\n',
+    'hisho-encryption/v1 ',
+    'des-cbc-hmac-sha256\n',
+    'hisho/to ',
+    'scrypt',
+    'AAAA',
+    '=',
+  ),
   async run(input) {
     try {
-      const { stanzas } = await parseHeader(new ByteReader([input]))
-      const again = await parseHeader(new ByteReader([formatHeader(stanzas, FILE_KEY)]))
+      const { suite, stanzas } = await parseHeader(new ByteReader([input]))
+      const again = await parseHeader(new ByteReader([formatHeader(stanzas, FILE_KEY, suite)]))
       checkSame(stanzas, again.stanzas)
-      for (const stanza of stanzas) tryBf(stanza)
+      checkSame(suite, again.suite)
+      for (const stanza of stanzas) tryOurs(stanza)
       return 'taken'
     } catch (error) {
       return refusedBy(error)
@@ -161,12 +181,13 @@ const ageHeader: Target = {
   },
 }
 
-function tryBf(stanza: Parameters<typeof parseBfStanza>[0]): void {
-  try {
-    parseBfStanza(stanza)
-  } catch (error) {
-    refusedBy(error)
-  }
+function tryOurs(stanza: Stanza): void {
+  for (const parse of [parseBfStanza, (one: Stanza) => addresseesOf([one])])
+    try {
+      parse(stanza)
+    } catch (error) {
+      refusedBy(error)
+    }
 }
 
 async function armorTarget(): Promise<Target> {
