@@ -23,6 +23,7 @@ export function createCbcChunks(cbc: CbcCipher, material: Uint8Array): ChunkCiph
     createHmac('sha256', ivKey).update(nonce).digest().subarray(0, blockBytes)
   return {
     overheadBytes: blockBytes + TAG_BYTES, // a full chunk is a whole number of blocks: its padding is one block
+    slowness: 16,
 
     *seal(nonce, chunk) {
       const cipher = createCipheriv(name, key, ivOf(nonce))

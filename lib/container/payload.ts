@@ -34,7 +34,7 @@ export async function* sealChunks(
       // Known only by looking ahead: the final chunk may be full, and may be empty only if the file is.
       last = await reader.atEnd()
       yield* cipher.seal(chunkNonce(index, last), chunk)
-      await turn(chunk.length)
+      await turn(chunk.length * cipher.slowness)
     }
   } finally {
     cipher.wipe()
@@ -59,7 +59,7 @@ export async function* openChunks(
       // Padding has room for some octets more than a full chunk has.
       if (chunk.length > CHUNK_BYTES) throw new ContainerError('payload', 'a chunk is too long')
       yield chunk
-      await turn(chunk.length)
+      await turn(chunk.length * cipher.slowness)
     }
   } finally {
     cipher.wipe()
