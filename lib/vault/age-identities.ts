@@ -4,8 +4,8 @@ import { SecretBytes } from '../crypto/secret-bytes.ts'
 import { PermError } from '../errors.ts'
 import type { YamlFile } from '../yaml/document.ts'
 import { list, mapping, type Path } from '../yaml/values.ts'
-import type { Site, VaultContents } from './contents.ts'
 import { isKeyId } from './shared-keys.ts'
+import { withSite, type VaultContents } from './site.ts'
 
 export interface AgeIdentityEntry {
   /** Ours alone: it stands in no message but those that were opened with it. */
@@ -80,7 +80,7 @@ export function withAgeIdentity(
       'cli/usage',
       `the vault has an age identity ${entry.id} of ${domain} already`,
     )
-  return withAge(contents, domain, [...age, entry])
+  return withSite(contents, domain, { age: [...age, entry] })
 }
 
 /** A copy in which one opens nothing any more. PermError if there is none. */
@@ -93,14 +93,7 @@ export function withRetiredIdentity(
   const age = ageIdentitiesOf(contents, domain)
   if (age.every((entry) => entry.id !== id))
     throw new PermError('cli/usage', `the vault has no age identity ${id} of ${domain}`)
-  return withAge(
-    contents,
-    domain,
-    age.map((entry) => (entry.id === id ? { ...entry, retired } : entry)),
-  )
-}
-
-function withAge(contents: VaultContents, domain: string, age: Site['age']): VaultContents {
-  const { ibe = [], shared = [] } = contents.get(domain) ?? {}
-  return new Map([...contents, [domain, { ibe, shared, age }]])
+  return withSite(contents, domain, {
+    age: age.map((entry) => (entry.id === id ? { ...entry, retired } : entry)),
+  })
 }

@@ -2,8 +2,9 @@
 import { PermError } from '../errors.ts'
 import { SecretBytes } from '../crypto/secret-bytes.ts'
 import { formatYaml, parseYaml, type YamlFile } from '../yaml/document.ts'
-import { parseAgeIdentities, plainAgeIdentity, type AgeIdentityEntry } from './age-identities.ts'
-import { parseSharedKeys, plainSharedKey, type SharedKeyEntry } from './shared-keys.ts'
+import { parseAgeIdentities, plainAgeIdentity } from './age-identities.ts'
+import { parseSharedKeys, plainSharedKey } from './shared-keys.ts'
+import { withSite, type Site, type VaultContents } from './site.ts'
 
 export type Period = 'none' | 'day' | 'week' | 'month'
 
@@ -34,16 +35,7 @@ export interface MasterKeyEntry {
 /** What may happen to a generation, and when, ISO 8601. */
 const DATES = ['published', 'withdrawn', 'leaked', 'retired'] as const
 
-export interface Site {
-  /** Of a domain of ours. */
-  readonly ibe: readonly MasterKeyEntry[]
-  /** With a domain of others. */
-  readonly shared: readonly SharedKeyEntry[]
-  /** Of a domain of ours. */
-  readonly age: readonly AgeIdentityEntry[]
-}
-
-export type VaultContents = ReadonlyMap<string, Site>
+export type { VaultContents } from './site.ts'
 
 const PERIODS: readonly Period[] = ['none', 'day', 'week', 'month']
 
@@ -203,7 +195,7 @@ export function withMasterKey(
     const which = `master key ${entry.scheme} n=${entry.n}`
     throw new PermError('vault/malformed', `vault: ${domain} has a ${which} already`)
   }
-  return withIbe(contents, domain, [...ibe, entry])
+  return withSite(contents, domain, { ibe: [...ibe, entry] })
 }
 
 /** A copy in which something about one generation is changed. PermError if there is none. */
@@ -219,14 +211,5 @@ export function withEntry(
     const which = `master key ${changed.scheme} n=${changed.n}`
     throw new PermError('vault/malformed', `vault: ${domain} has no ${which}`)
   }
-  return withIbe(
-    contents,
-    domain,
-    ibe.map((known) => (isIt(known) ? changed : known)),
-  )
-}
-
-function withIbe(contents: VaultContents, domain: string, ibe: Site['ibe']): VaultContents {
-  const { shared = [], age = [] } = contents.get(domain) ?? {}
-  return new Map([...contents, [domain, { ibe, shared, age }]])
+  return withSite(contents, domain, { ibe: ibe.map((known) => (isIt(known) ? changed : known)) })
 }

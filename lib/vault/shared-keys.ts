@@ -3,7 +3,7 @@ import { SecretBytes } from '../crypto/secret-bytes.ts'
 import { PermError } from '../errors.ts'
 import type { YamlFile } from '../yaml/document.ts'
 import { list, mapping, type Path } from '../yaml/values.ts'
-import type { Site, VaultContents } from './contents.ts'
+import { withSite, type VaultContents } from './site.ts'
 
 export interface SharedKeyEntry {
   /** Printable ASCII without blanks: it stands in clear in each message. */
@@ -73,7 +73,7 @@ export function withSharedKey(
     if (shared.some(({ id }) => id === entry.id))
       throw new PermError('cli/usage', `the vault has a shared key ${entry.id} of ${other} already`)
   }
-  return withShared(contents, site, [...sharedKeysOf(contents, site), entry])
+  return withSite(contents, site, { shared: [...sharedKeysOf(contents, site), entry] })
 }
 
 /** A copy in which nothing is done any more with one key. PermError if there is none. */
@@ -86,14 +86,7 @@ export function withRetiredKey(
   const shared = sharedKeysOf(contents, site)
   if (!shared.some(({ id }) => id === keyId))
     throw new PermError('cli/usage', `the vault has no shared key ${keyId} of ${site}`)
-  return withShared(
-    contents,
-    site,
-    shared.map((entry) => (entry.id === keyId ? { ...entry, retired } : entry)),
-  )
-}
-
-function withShared(contents: VaultContents, site: string, shared: Site['shared']): VaultContents {
-  const { ibe = [], age = [] } = contents.get(site) ?? {}
-  return new Map([...contents, [site, { ibe, shared, age }]])
+  return withSite(contents, site, {
+    shared: shared.map((entry) => (entry.id === keyId ? { ...entry, retired } : entry)),
+  })
 }
