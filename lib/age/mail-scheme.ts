@@ -39,7 +39,7 @@ export function createAgeScheme({ identities }: { readonly identities: IdentityS
     detect: (fields, start) =>
       [X25519_STANZA_TYPE, HYBRID_STANZA_TYPE].some((type) => hasStanza(fields, start, type)),
 
-    async offer(_domain, _trust, settings) {
+    async offer({ settings }) {
       const known = ageRecipients(settings)
       if (!known) return undefined
       const [first = ''] = [...known.values()].flat()

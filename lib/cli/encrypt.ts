@@ -28,7 +28,7 @@ export async function encrypt(
   const addresses = addressees(message.fields, recipients, services)
   const domain = onlyDomain(addresses)
   const offer = await offerFor(domain, services, terminal)
-  const sealed = await collect(messageBytes(offer.seal(addresses, message)))
+  const sealed = await collect(messageBytes(offer.seal(addresses, message, { author: undefined })))
   await writeMessage(terminal, sealed, raw.lineEnd)
 }
 
@@ -92,7 +92,7 @@ async function offerFor(domain: string, services: Services, terminal: Terminal):
   const { schemes, paramsTrust, settings, encrypt } = services.table.current().ruleFor(domain)
   for (const name of schemes) {
     const scheme = services.schemes.find((known) => known.name === name)
-    const offer = await scheme?.offer(domain, paramsTrust, settings)
+    const offer = await scheme?.offer({ domain, addresses: [], trust: paramsTrust, settings })
     if (offer?.untrusted !== undefined && encrypt === 'required')
       throw new TempError('ibe/untrusted', `${domain}: ${offer.untrusted}`)
     if (offer?.untrusted !== undefined) terminal.note(`hisho: ${domain}: ${offer.untrusted}`)

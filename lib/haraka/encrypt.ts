@@ -121,7 +121,7 @@ async function protectInPlace(
 function sealFor(services: Services, { decision, recipients }: Group, message: Message): Message {
   if (decision.kind !== 'seal') return message
   const addresses = recipients.map((recipient) => services.normalizeAddress(recipient.address))
-  return decision.offer.seal([...new Set(addresses)], message)
+  return decision.offer.seal([...new Set(addresses)], message, { author: undefined })
 }
 
 function markFor({ decision, recipients }: Group): Mark {

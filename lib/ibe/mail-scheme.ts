@@ -39,7 +39,7 @@ export function createIbeScheme({ ibe, directory, clock, keys }: IbeSchemeOption
     name: IBE.name,
     detect: isEncryptedMessage,
 
-    async offer(domain, trust): Promise<Offer | undefined> {
+    async offer({ domain, trust }): Promise<Offer | undefined> {
       const found = await directory.encryptionParameters(domain, trust)
       if (!found) return undefined
       const { parameters, source, untrusted } = found

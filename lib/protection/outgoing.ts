@@ -68,7 +68,12 @@ async function firstOffer(
     const scheme = options.schemes.find((known) => known.name === name)
     if (!scheme) continue
     try {
-      const offer = await scheme.offer(domain, rule.paramsTrust, rule.settings)
+      const offer = await scheme.offer({
+        domain,
+        addresses: [],
+        trust: rule.paramsTrust,
+        settings: rule.settings,
+      })
       if (offer) return offer
     } catch (error) {
       if (!(error instanceof PermError)) throw error

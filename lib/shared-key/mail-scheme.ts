@@ -31,7 +31,7 @@ export function createSharedKeyScheme({ keys, settingsOf }: SharedKeySchemeOptio
     name: SHARED_KEY.name,
     detect: (fields, start) => hasStanza(fields, start, PSK_STANZA_TYPE),
 
-    async offer(domain, _trust, settings): Promise<Offer | undefined> {
+    async offer({ domain, settings }): Promise<Offer | undefined> {
       const { keyId, suite } = sharedKeySettings(settings)
       const site = domainToASCII(domain)
       const found = await withLatest(keys, (held) => sendingKey(held, site, keyId))

@@ -3,6 +3,7 @@ import { PermError } from '../errors.ts'
 import { SecretBytes } from '../crypto/secret-bytes.ts'
 import { formatYaml, parseYaml, type YamlFile } from '../yaml/document.ts'
 import { parseAgeIdentities, plainAgeIdentity } from './age-identities.ts'
+import { MAIL_KEY_SECTIONS, parseMailKeys, plainMailKey } from './mail-keys.ts'
 import { parseSharedKeys, plainSharedKey } from './shared-keys.ts'
 import { withSite, type Site, type VaultContents } from './site.ts'
 
@@ -68,6 +69,9 @@ function parseSite(yaml: YamlFile, path: readonly string[], value: unknown): Sit
     ibe: entries.map((entry, at) => parseEntry(yaml, [...path, 'ibe', at], entry)),
     shared: parseSharedKeys(yaml, [...path, 'shared'], site['shared'] ?? []),
     age: parseAgeIdentities(yaml, [...path, 'age'], site['age'] ?? []),
+    openpgp: parseMailKeys(yaml, [...path, 'openpgp'], site['openpgp'] ?? []),
+    smime: parseMailKeys(yaml, [...path, 'smime'], site['smime'] ?? []),
+    ca: parseMailKeys(yaml, [...path, 'ca'], site['ca'] ?? []),
   }
 }
 
@@ -159,6 +163,12 @@ export function formatContents(contents: VaultContents): string {
         })),
         ...(site.shared.length > 0 && { shared: site.shared.map(plainSharedKey) }),
         ...(site.age.length > 0 && { age: site.age.map(plainAgeIdentity) }),
+        ...Object.fromEntries(
+          MAIL_KEY_SECTIONS.filter((section) => site[section].length > 0).map((section) => [
+            section,
+            site[section].map(plainMailKey),
+          ]),
+        ),
       },
     ]),
   )

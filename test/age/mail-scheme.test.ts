@@ -51,9 +51,18 @@ function schemeWith(vault: Vault, file: Vault = vault): Scheme {
 }
 
 async function sealed(age: unknown, to: readonly string[] = [BOB]): Promise<string> {
-  const offer = await schemeWith({}).offer('b.example', [], { age })
+  const offer = await schemeWith({}).offer({
+    domain: 'b.example',
+    addresses: [],
+    trust: [],
+    settings: { age },
+  })
   assert.ok(offer)
-  return latin1(await collect(messageBytes(offer.seal(to, await readMessage([bytesOf(LETTER)])))))
+  return latin1(
+    await collect(
+      messageBytes(offer.seal(to, await readMessage([bytesOf(LETTER)]), { author: undefined })),
+    ),
+  )
 }
 
 async function opened(
@@ -93,8 +102,16 @@ describe('age as a scheme', () => {
   }
 
   it('there is no offer without recipients, and with them it satisfies required', async () => {
-    assert.equal(await schemeWith({}).offer('b.example', [], {}), undefined)
-    const offer = await schemeWith({}).offer('b.example', [], { age: [one.recipient] })
+    assert.equal(
+      await schemeWith({}).offer({ domain: 'b.example', addresses: [], trust: [], settings: {} }),
+      undefined,
+    )
+    const offer = await schemeWith({}).offer({
+      domain: 'b.example',
+      addresses: [],
+      trust: [],
+      settings: { age: [one.recipient] },
+    })
     assert.deepEqual([offer?.untrusted, offer?.description], [undefined, 'age (x25519)'])
   })
 

@@ -80,9 +80,16 @@ describe('a message that arrives', () => {
   })
 
   async function sealed(original: string, ...addresses: string[]): Promise<string> {
-    const offer = await scheme.offer('b.example', TRUST_SOURCES, {})
+    const offer = await scheme.offer({
+      domain: 'b.example',
+      addresses: [],
+      trust: TRUST_SOURCES,
+      settings: {},
+    })
     assert.ok(offer)
-    const message = offer.seal(addresses, await readMessage([bytesOf(original)]))
+    const message = offer.seal(addresses, await readMessage([bytesOf(original)]), {
+      author: undefined,
+    })
     return latin1(await collect(messageBytes(message)))
   }
 

@@ -26,7 +26,7 @@ function scheme(
     name,
     detect: () => false,
     open: async () => ({ status: 'closed', reason: 'never' }),
-    offer: async (domain) => {
+    offer: async ({ domain }) => {
       const answer = answerFor(domain)
       if (answer instanceof Error) throw answer
       if (answer === 'none') return undefined

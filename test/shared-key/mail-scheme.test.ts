@@ -53,10 +53,10 @@ async function sealed(
   text = LETTER,
   { settings = {} }: { readonly settings?: SchemeSettings } = {},
 ): Promise<string> {
-  const offer = await scheme.offer('b.example', [], settings)
+  const offer = await scheme.offer({ domain: 'b.example', addresses: [], trust: [], settings })
   assert.ok(offer)
   const message = await readMessage([bytesOf(text)])
-  return latin1(await collect(messageBytes(offer.seal([BOB], message))))
+  return latin1(await collect(messageBytes(offer.seal([BOB], message, { author: undefined }))))
 }
 
 async function opened({ scheme }: Gateway, text: string, to = [BOB]): Promise<Opening> {
@@ -89,10 +89,18 @@ describe('a key that two sites share', () => {
   })
 
   it('is trusted: it has nothing that could be forged, and satisfies required', async () => {
-    const offer = await atA.scheme.offer('b.example', [], {})
+    const offer = await atA.scheme.offer({
+      domain: 'b.example',
+      addresses: [],
+      trust: [],
+      settings: {},
+    })
     assert.equal(offer?.untrusted, undefined)
     assert.equal(offer?.description, 'shared-key k1 (aes-256-gcm)')
-    assert.equal(await atA.scheme.offer('c.example', [], {}), undefined)
+    assert.equal(
+      await atA.scheme.offer({ domain: 'c.example', addresses: [], trust: [], settings: {} }),
+      undefined,
+    )
   })
 
   it('its messages are known as ours and as ciphertext, whichever the suite', async () => {
@@ -162,7 +170,8 @@ describe('a key that two sites share', () => {
     const sender = gateway({})
     sender.write({ 'b.example': [key('k9', 1)] })
     assert.equal(
-      (await sender.scheme.offer('b.example', [], {}))?.description,
+      (await sender.scheme.offer({ domain: 'b.example', addresses: [], trust: [], settings: {} }))
+        ?.description,
       'shared-key k9 (aes-256-gcm)',
     )
   })
@@ -175,7 +184,10 @@ describe('a key that two sites share', () => {
       keys: { contents: locked, latest: locked },
       settingsOf: () => ({}),
     })
-    await assert.rejects(scheme.offer('b.example', [], {}), { code: 'vault/locked' })
+    await assert.rejects(
+      scheme.offer({ domain: 'b.example', addresses: [], trust: [], settings: {} }),
+      { code: 'vault/locked' },
+    )
     const message = await readMessage([bytesOf(await sealed(atA))])
     await assert.rejects(scheme.open(message, [BOB]), { code: 'vault/locked' })
   })
@@ -190,7 +202,8 @@ describe('several keys of a site', () => {
   ]
   const atA = gateway({ 'b.example': keys, 'c.example': [key('c1', 1)] })
   const description = async (settings: SchemeSettings): Promise<string | undefined> =>
-    (await atA.scheme.offer('b.example', [], settings))?.description
+    (await atA.scheme.offer({ domain: 'b.example', addresses: [], trust: [], settings }))
+      ?.description
 
   it('the newest that is not retired sends, or the one that the table names', async () => {
     assert.equal(await description({}), 'shared-key k3 (aes-256-gcm)')

@@ -10,6 +10,7 @@ import { SecretBytes } from '../../lib/crypto/secret-bytes.ts'
 import { TempError } from '../../lib/errors.ts'
 import type { VaultContents } from '../../lib/vault/contents.ts'
 import { createKeyRing, type KeyRing } from '../../lib/vault/key-ring.ts'
+import { EMPTY_SITE } from '../../lib/vault/site.ts'
 import { writeVault } from '../../lib/vault/vault.ts'
 import { fakeClock, type FakeClock } from '../ibe/fake-clock.ts'
 
@@ -41,9 +42,7 @@ describe('the key ring', () => {
   afterEach(() => rmSync(folder, { recursive: true }))
 
   const write = (...sites: string[]): Promise<void> => {
-    const contents: VaultContents = new Map(
-      sites.map((name) => [name, { ibe: [], shared: [], age: [] }]),
-    )
+    const contents: VaultContents = new Map(sites.map((name) => [name, EMPTY_SITE]))
     return writeVault(file, contents, new SecretBytes(new TextEncoder().encode(identity)))
   }
   const sites = async (): Promise<string[]> => [...(await ring.contents()).keys()]

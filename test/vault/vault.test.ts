@@ -32,6 +32,7 @@ import {
 } from '../../lib/vault/contents.ts'
 import type { AgeIdentityEntry } from '../../lib/vault/age-identities.ts'
 import type { SharedKeyEntry } from '../../lib/vault/shared-keys.ts'
+import { EMPTY_SITE } from '../../lib/vault/site.ts'
 import { readVault, writeVault } from '../../lib/vault/vault.ts'
 import { peer } from '../support/peers.ts'
 
@@ -74,16 +75,15 @@ const CONTENTS: VaultContents = new Map([
   [
     'b.example',
     {
+      ...EMPTY_SITE,
       ibe: [entry(1, { retired: '2026-12-01T00:00:00Z' }), entry(2, { period: 'none' })],
-      shared: [],
-      age: [],
     },
   ],
-  ['c.example', { ibe: [], shared: [], age: [] }],
+  ['c.example', EMPTY_SITE],
   [
     'd.example',
     {
-      ibe: [],
+      ...EMPTY_SITE,
       shared: [sharedKey('k1', { retired: '2026-12-01T00:00:00Z' }), sharedKey('k2')],
       age: [ageEntry('id-1'), ageEntry('id-2', { retired: '2026-12-01T00:00:00Z' })],
     },
@@ -288,6 +288,7 @@ describe('what the vault holds', () => {
             sites.map(([name, count]) => [
               name,
               {
+                ...EMPTY_SITE,
                 ibe: Array.from({ length: count }, (_, at) => entry(at + 1)),
                 shared: Array.from({ length: count }, (_, at) =>
                   sharedKey(`${name}-${at}`.slice(-64).replace(/^\W/, '0')),
@@ -312,11 +313,7 @@ describe('what the vault holds', () => {
   it('that was written before there were shared keys is read', () => {
     assert.deepEqual(
       parseContents('version: 1\nsites: { b.example: { ibe: [] } }').get('b.example'),
-      {
-        ibe: [],
-        shared: [],
-        age: [],
-      },
+      EMPTY_SITE,
     )
   })
 

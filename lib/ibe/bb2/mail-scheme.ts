@@ -57,7 +57,7 @@ export function createBb2Scheme(options: Bb2SchemeOptions): Scheme {
     name: BB2.name,
     detect: isIbemail,
 
-    async offer(domain, trust): Promise<Offer | undefined> {
+    async offer({ domain, trust }): Promise<Offer | undefined> {
       if (!isAllowed()) return undefined
       const found = await directory.legacyParameters(domain, trust)
       if (found === undefined) return undefined

@@ -223,11 +223,11 @@ describe('mail of version 1', () => {
         closed = true
       }
     }
-    const { body } = offer.seal([ALICE], {
-      fields: [],
-      separator: bytesOf('\r\n'),
-      body: endless(),
-    })
+    const { body } = offer.seal(
+      [ALICE],
+      { fields: [], separator: bytesOf('\r\n'), body: endless() },
+      { author: undefined },
+    )
     await assert.rejects(
       collect(body),
       (error: unknown) =>
@@ -341,14 +341,23 @@ describe('an offer of version 1', () => {
     world.published.set('d.example', { parameters, untrusted: 'changed' })
     assert.equal((await offerFor(world, 'd.example')).untrusted, 'changed')
     const message = await readMessage([bytesOf(MAIL)])
-    assert.throws(() => offer.seal(['a@b.example', 'b@b.example'], message), /one recipient/)
+    assert.throws(
+      () => offer.seal(['a@b.example', 'b@b.example'], message, { author: undefined }),
+      /one recipient/,
+    )
   })
 
   it('is not made where it is not allowed or nothing is published', async () => {
     world.settings.allowed = false
-    assert.equal(await world.scheme.offer('b.example', [], {}), undefined)
+    assert.equal(
+      await world.scheme.offer({ domain: 'b.example', addresses: [], trust: [], settings: {} }),
+      undefined,
+    )
     world.settings.allowed = true
-    assert.equal(await world.scheme.offer('none.example', [], {}), undefined)
+    assert.equal(
+      await world.scheme.offer({ domain: 'none.example', addresses: [], trust: [], settings: {} }),
+      undefined,
+    )
   })
 
   it('is a PermError that names the tag, where a point is none', async () => {
@@ -356,7 +365,7 @@ describe('an offer of version 1', () => {
     const x = [parameters.x[0], parameters.g[1]] as const
     world.published.set('bad.example', { parameters: { ...parameters, x } })
     await assert.rejects(
-      world.scheme.offer('bad.example', [], {}),
+      world.scheme.offer({ domain: 'bad.example', addresses: [], trust: [], settings: {} }),
       (error: unknown) =>
         error instanceof PermError &&
         error.code === 'ibe/parameters' &&

@@ -81,14 +81,16 @@ export function createWorld(): World {
 }
 
 export async function offerFor(world: World, domain: string): Promise<Offer> {
-  const offer = await world.scheme.offer(domain, ['dnssec'], {})
+  const offer = await world.scheme.offer({ domain, addresses: [], trust: ['dnssec'], settings: {} })
   if (offer === undefined) throw new Error(`${domain} has no offer`)
   return offer
 }
 
 export async function seal(world: World, address: string, text: string): Promise<string> {
   const offer = await offerFor(world, address.slice(address.lastIndexOf('@') + 1))
-  return latin1(await whole(offer.seal([address], await readMessage([bytesOf(text)]))))
+  return latin1(
+    await whole(offer.seal([address], await readMessage([bytesOf(text)]), { author: undefined })),
+  )
 }
 
 export async function open(

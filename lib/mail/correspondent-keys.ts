@@ -1,0 +1,53 @@
+// Public keys and certificates of others: what the schemes that need one ask for, and what finds them must know of a format.
+
+export type KeyKind = 'openpgp' | 'smime'
+
+/**
+ * Where a key may come from, in order of trust: the operator's own files, DNS records signed with DNSSEC (OPENPGPKEY, RFC 7929;
+ * SMIMEA, RFC 8162), the domain's web server (WKD), and what came with signed mail.
+ */
+export const KEY_SOURCES = ['operator', 'dnssec', 'wkd', 'harvested'] as const
+export type KeySourceName = (typeof KEY_SOURCES)[number]
+
+/** A key of somebody, as its format reads it. */
+export interface PublicKey {
+  /** Hexadecimal, of the primary key or of the certificate. */
+  readonly fingerprint: string
+  /** In the form that the scheme uses: a binary OpenPGP certificate; a DER certificate. */
+  readonly bytes: Uint8Array
+  /** The addresses that it says it belongs to, normalised. */
+  readonly addresses: readonly string[]
+  /** ISO 8601, UTC. */
+  readonly expires?: string
+}
+
+export interface FoundKey extends PublicKey {
+  readonly source: KeySourceName
+  /** The operator has put it down for the whole domain; otherwise it is the address's own. */
+  readonly isOfDomain: boolean
+  /** Why it may not be theirs: it came in signed mail only, or another one is pinned. Then it does not satisfy `required`. */
+  readonly untrusted?: string
+  /** Until when what was found is remembered. ISO 8601; absent for the operator's own. */
+  readonly until?: string
+}
+
+/** What a format tells of bytes from outside. */
+export interface KeyFormat {
+  readonly kind: KeyKind
+  /** All keys in them, armored or PEM or binary, whole and limited. PermError if they cannot be read. */
+  read(bytes: Uint8Array): Promise<readonly PublicKey[]>
+}
+
+export interface CorrespondentKeys {
+  /**
+   * The keys for an address, those of the best source that has any, else the domain's. Empty: there are none.
+   * TempError: nobody can say now (a SERVFAIL is no "none").
+   */
+  find(
+    kind: KeyKind,
+    address: string,
+    sources: readonly KeySourceName[],
+  ): Promise<readonly FoundKey[]>
+  /** Remembers a key that came in mail with a good signature of this address. */
+  harvest(kind: KeyKind, address: string, bytes: Uint8Array): Promise<void>
+}

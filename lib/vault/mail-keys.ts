@@ -1,0 +1,119 @@
+// Secret keys for OpenPGP and S/MIME, of our domains and of their users, and those of our own CA: one form for all of them.
+import { SecretBytes } from '../crypto/secret-bytes.ts'
+import { PermError } from '../errors.ts'
+import type { YamlFile } from '../yaml/document.ts'
+import { list, mapping, type Path } from '../yaml/values.ts'
+import { isKeyId } from './shared-keys.ts'
+import { withSite, type VaultContents } from './site.ts'
+
+/** Whom a key is of that belongs to the domain and to none of its users. */
+export const WHOLE_DOMAIN = '*'
+
+/** The sections of a site that are of this form. */
+export const MAIL_KEY_SECTIONS = ['openpgp', 'smime', 'ca'] as const
+export type MailKeySection = (typeof MAIL_KEY_SECTIONS)[number]
+
+export interface MailKeyEntry {
+  /** Of this section and site, given once: the fingerprint, as a rule. */
+  readonly id: string
+  /** Local part in lower case, or `WHOLE_DOMAIN`. */
+  readonly user: string
+  /** As the section's format has it: a binary transferable secret key (RFC 9580 section 10.2); PKCS #8 DER. */
+  readonly secret: SecretBytes
+  /** DER, our own first, then what leads to the root. Of OpenPGP there are none: the secret key holds all. */
+  readonly certificates: readonly Uint8Array[]
+  /** ISO 8601, UTC. */
+  readonly created: string
+  /** From then on nothing is signed with it; it opens what was sealed before. */
+  readonly superseded?: string
+  /** From then on others know that it is not to be used; it opens what was sealed before. */
+  readonly revoked?: string
+  /** From then on nothing is opened with it. */
+  readonly retired?: string
+}
+
+const DATES = ['superseded', 'revoked', 'retired'] as const
+
+/** PermError vault/malformed; the message names the place, never a value. */
+export function parseMailKeys(yaml: YamlFile, path: Path, value: unknown): MailKeyEntry[] {
+  const seen = new Set<string>()
+  return list(yaml, path, value).map((item, at) => {
+    const entry = mapping(yaml, [...path, at], item)
+    const text = (name: string): string => {
+      const found = entry[name]
+      if (typeof found !== 'string') throw yaml.errorAt([...path, at, name], 'must be a text')
+      return found
+    }
+    const base64 = (name: string, encoded: unknown): Uint8Array => {
+      const bytes = Buffer.from(String(encoded), 'base64')
+      const isCanonical = bytes.length > 0 && bytes.toString('base64') === encoded
+      if (!isCanonical) throw yaml.errorAt([...path, at, name], 'must be base64')
+      return Uint8Array.from(bytes)
+    }
+    if (!isKeyId(text('id')) || seen.has(text('id')))
+      throw yaml.errorAt([...path, at, 'id'], 'must be an id that no other one has')
+    seen.add(text('id'))
+    const certificates = list(yaml, [...path, at, 'certificates'], entry['certificates'] ?? [])
+    return {
+      id: text('id'),
+      user: text('user'),
+      secret: new SecretBytes(base64('secret', text('secret'))),
+      certificates: certificates.map((one) => base64('certificates', one)),
+      created: text('created'),
+      ...Object.fromEntries(
+        DATES.flatMap((date) => (entry[date] === undefined ? [] : [[date, text(date)]])),
+      ),
+    }
+  })
+}
+
+/** For the YAML of the vault. It holds the secret. */
+export function plainMailKey(entry: MailKeyEntry): object {
+  const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64')
+  return {
+    id: entry.id,
+    user: entry.user,
+    secret: base64(entry.secret.bytes),
+    ...(entry.certificates.length > 0 && { certificates: entry.certificates.map(base64) }),
+    created: entry.created,
+    ...Object.fromEntries(
+      DATES.flatMap((date) => (entry[date] === undefined ? [] : [[date, entry[date]]])),
+    ),
+  }
+}
+
+export function mailKeysOf(
+  contents: VaultContents,
+  domain: string,
+  section: MailKeySection,
+): readonly MailKeyEntry[] {
+  return contents.get(domain)?.[section] ?? []
+}
+
+/** A copy with one more. PermError if the section has one with this id. */
+export function withMailKey(
+  contents: VaultContents,
+  domain: string,
+  section: MailKeySection,
+  entry: MailKeyEntry,
+): VaultContents {
+  const held = mailKeysOf(contents, domain, section)
+  if (held.some(({ id }) => id === entry.id))
+    throw new PermError('cli/usage', `the vault has a ${section} key ${entry.id} of ${domain}`)
+  return withSite(contents, domain, { [section]: [...held, entry] })
+}
+
+/** A copy in which something about one key is changed. PermError if there is none with its id. */
+export function withChangedMailKey(
+  contents: VaultContents,
+  domain: string,
+  section: MailKeySection,
+  changed: MailKeyEntry,
+): VaultContents {
+  const held = mailKeysOf(contents, domain, section)
+  if (!held.some(({ id }) => id === changed.id))
+    throw new PermError('cli/usage', `the vault has no ${section} key ${changed.id} of ${domain}`)
+  return withSite(contents, domain, {
+    [section]: held.map((entry) => (entry.id === changed.id ? changed : entry)),
+  })
+}
