@@ -29,6 +29,8 @@ const DETAIL = {
   'kgc/refused': '7.5',
   'kgc/unreachable': '4.1',
   'mail/malformed': '6.0',
+  'keys/unreachable': '4.3',
+  'keys/unreadable': '3.5',
   'keys/untrusted': '7.5',
   'mta-sts/busy': '3.2',
   'mta-sts/policy': '7.5',

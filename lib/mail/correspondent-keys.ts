@@ -13,6 +13,11 @@ export type KeySourceName = (typeof KEY_SOURCES)[number]
 export interface PublicKey {
   /** Hexadecimal, of the primary key or of the certificate. */
   readonly fingerprint: string
+  /**
+   * What stays the same when the key is renewed and is what is remembered of it: by default the fingerprint. Of a certificate
+   * it is best a hash of the subject's public key (RFC 5280 section 4.1.2.7), since each renewal has a fingerprint of its own.
+   */
+  readonly lasting?: string
   /** In the form that the scheme uses: a binary OpenPGP certificate; a DER certificate. */
   readonly bytes: Uint8Array
   /** The addresses that it says it belongs to, normalised. */
@@ -40,14 +45,11 @@ export interface KeyFormat {
 
 export interface CorrespondentKeys {
   /**
-   * The keys for an address, those of the best source that has any, else the domain's. Empty: there are none.
-   * TempError: nobody can say now (a SERVFAIL is no "none").
+   * The keys for a normalised address, those of the best source that has any: of the operator's files those of the address,
+   * else those of its domain. A domain alone has only the latter. Empty: there are none. TempError: nobody can say now (a
+   * SERVFAIL is no "none").
    */
-  find(
-    kind: KeyKind,
-    address: string,
-    sources: readonly KeySourceName[],
-  ): Promise<readonly FoundKey[]>
+  find(kind: KeyKind, name: string, sources: readonly KeySourceName[]): Promise<readonly FoundKey[]>
   /** Remembers a key that came in mail with a good signature of this address. */
   harvest(kind: KeyKind, address: string, bytes: Uint8Array): Promise<void>
 }

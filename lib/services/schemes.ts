@@ -8,6 +8,7 @@ import type { Directory } from '../ibe/directory/directory.ts'
 import type { Ibe } from '../ibe/ibe.ts'
 import type { KeySource } from '../ibe/key-source.ts'
 import { createIbeScheme, IBE } from '../ibe/mail-scheme.ts'
+import type { CorrespondentKeys } from '../mail/correspondent-keys.ts'
 import type { Scheme, SchemeKind, SchemeSettings } from '../mail/scheme.ts'
 import type { TableFile } from '../protection/table-file.ts'
 import { createSharedKeyScheme } from '../shared-key/mail-scheme.ts'
@@ -23,6 +24,8 @@ export interface SchemeParts {
   readonly clock: Clock
   readonly keys: KeySource
   readonly keyRing: KeyRing
+  /** Public keys and certificates of others. */
+  readonly correspondentKeys: CorrespondentKeys
   readonly settings: SharedSettings
   readonly table: TableFile
 }

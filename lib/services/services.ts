@@ -16,11 +16,13 @@ import { SIGNER_DST } from '../ibe/signature/cha-cheon.ts'
 import { createSignatureEngine } from '../ibe/signature/engine.ts'
 import { createOwnGenerations } from '../ibe/signature/own-generations.ts'
 import { createIbeSignatures } from '../ibe/signature/signatures.ts'
+import type { KeyDirectory } from '../key-directory/directory.ts'
 import type { Scheme } from '../mail/scheme.ts'
 import type { Signatures } from '../mail/signature.ts'
 import { openTableFile, type TableFile } from '../protection/table-file.ts'
 import { activeEntries } from '../vault/contents.ts'
 import { createKeyRing, type KeyRing } from '../vault/key-ring.ts'
+import { createCorrespondentKeys } from './correspondent-keys.ts'
 import { createDelivery, type Delivery } from './delivery.ts'
 import { createHostedPolicies, type HostedPolicies } from './hosted-policies.ts'
 import { createRemoteKeys } from './kgc-keys.ts'
@@ -42,6 +44,8 @@ export interface Services {
   readonly bb2: Bb2
   /** Of our own domains: from the vault, or from a KGC. */
   readonly keys: KeySource
+  /** Public keys and certificates of others. */
+  readonly correspondentKeys: KeyDirectory
   readonly schemes: readonly Scheme[]
   readonly signatures: Signatures
   readonly delivery: Delivery
@@ -126,6 +130,13 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
       log,
     })
   const keys: KeySource = remote ?? masterKeys
+  const correspondentKeys = createCorrespondentKeys({
+    settings,
+    // What their schemes read: one line each.
+    formats: [],
+    clock,
+    log,
+  })
   const delivery = createDelivery({
     settings: settings.delivery,
     dns: settings.dns,
@@ -155,6 +166,7 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     keys,
     delivery,
     hostedPolicies,
+    correspondentKeys,
     signatures: createIbeSignatures({
       engine: createSignatureEngine({ pool }),
       keys,
@@ -166,7 +178,17 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
       clock,
       log,
     }),
-    schemes: createSchemes({ ibe, bb2, directory, clock, keys, keyRing, settings, table }),
+    schemes: createSchemes({
+      ibe,
+      bb2,
+      directory,
+      clock,
+      keys,
+      keyRing,
+      correspondentKeys,
+      settings,
+      table,
+    }),
     normalizeAddress: remembered(normalizeAddress),
     lookupMs: sources.lookupMs,
     warm: () => {

@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os'
 import type { RedisNode, RedisTarget } from '../cache/redis.ts'
 import { reader, type Ini, type Reader } from './ini-reader.ts'
+import { parseKeySettings, type KeySettings } from './key-settings.ts'
 import { parseKgcSettings, type KgcSettings } from './kgc-settings.ts'
 import {
   parseDoh,
@@ -28,6 +29,8 @@ export interface SharedSettings {
   /** A resolver that is asked over HTTPS. */
   readonly doh: DohSettings | undefined
   readonly wellKnown: WellKnownSettings | undefined
+  /** Public keys and certificates of others. */
+  readonly correspondents: KeySettings
   readonly ttl: { readonly floorSeconds: number; readonly ceilingSeconds: number }
   /** Whether mail may be sent in the paper's own format where a domain publishes nothing newer. */
   readonly allowBb2: boolean
@@ -69,6 +72,7 @@ export function parseSharedSettings(ini: Ini, configDirectory: string): SharedSe
     },
     doh: parseDoh(read, inConfig),
     wellKnown: parseWellKnown(read, inConfig),
+    correspondents: parseKeySettings(read, inConfig),
     ttl: { floorSeconds, ceilingSeconds },
     allowBb2: read.boolean('parameters', 'allow_bb2'),
     redis: redisSettings(read, inConfig),
