@@ -2,7 +2,7 @@
 import { InvalidArgumentError } from 'commander'
 import { TRUST_SOURCES, type TrustSource } from '../mail/scheme.ts'
 import { FLOORS, TRANSPORTS, type Floor, type Transport } from '../mail/transport.ts'
-import type { EncryptMode, OnLookupFailure, SignatureAction } from '../protection/domain-table.ts'
+import type { EncryptMode, OnLookupFailure, SignatureAction } from '../protection/domain-rule.ts'
 import { SCHEME_KINDS } from '../services/schemes.ts'
 import type { MasterKeyScheme, Period } from '../vault/contents.ts'
 import { parseDomain } from './kgc.ts'

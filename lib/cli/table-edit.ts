@@ -4,12 +4,8 @@ import { PermError } from '../errors.ts'
 import { normalizeDomain } from '../ibe/mail-domain.ts'
 import type { TrustSource } from '../mail/scheme.ts'
 import type { Floor, Transport } from '../mail/transport.ts'
-import {
-  parseDomainTable,
-  type EncryptMode,
-  type OnLookupFailure,
-  type SignatureAction,
-} from '../protection/domain-table.ts'
+import type { EncryptMode, OnLookupFailure, SignatureAction } from '../protection/domain-rule.ts'
+import { parseDomainTable } from '../protection/domain-table.ts'
 import { SCHEME_KINDS } from '../services/schemes.ts'
 import { writeAtomically } from '../disk/atomic-file.ts'
 import { parseYaml } from '../yaml/document.ts'

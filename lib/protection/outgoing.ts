@@ -4,7 +4,8 @@ import { mailboxesIn } from '../mail/address.ts'
 import type { Field } from '../mail/header.ts'
 import type { Protection } from '../mail/protected-content.ts'
 import type { Offer, Scheme } from '../mail/scheme.ts'
-import type { DomainRule, DomainTable } from './domain-table.ts'
+import type { DomainRule } from './domain-rule.ts'
+import type { DomainTable } from './domain-table.ts'
 
 export interface OutgoingOptions {
   readonly table: DomainTable

@@ -4,7 +4,8 @@ import { mailboxesIn } from '../mail/address.ts'
 import type { Field } from '../mail/header.ts'
 import type { Message } from '../mail/message.ts'
 import type { SignatureResult, Signatures } from '../mail/signature.ts'
-import type { DomainRule, DomainTable, SignatureAction } from './domain-table.ts'
+import type { DomainRule, SignatureAction } from './domain-rule.ts'
+import type { DomainTable } from './domain-table.ts'
 
 export interface VerificationOptions {
   readonly table: Pick<DomainTable, 'ruleFor'>

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { PermError } from '../../lib/errors.ts'
-import { DEFAULT_RULE, parseDomainTable } from '../../lib/protection/domain-table.ts'
+import { DEFAULT_RULE } from '../../lib/protection/domain-rule.ts'
+import { parseDomainTable } from '../../lib/protection/domain-table.ts'
 
 const parse = (text: string) =>
   parseDomainTable(text, 'hisho.yaml', [{ name: 'ibe' }, { name: 'psk' }])
@@ -48,6 +49,8 @@ describe('the table of domains', () => {
       encrypt: 'required',
       schemes: ['psk', 'ibe'],
       onLookupFailure: 'defer',
+      onNoKey: 'reject',
+      exempt: [],
     })
     assert.equal(TABLE.ruleFor('x.deep.b.example').onLookupFailure, 'send_plain')
   })
@@ -125,7 +128,8 @@ describe('a table with an error', () => {
       /^hisho\.yaml:2:\d+: domains\.b\.example\/x: not a domain name/,
     ],
     ['an escape', 'domains:\n  "%62.example": {}\n', /not a domain name/],
-    ['an address', 'domains:\n  bob@b.example: {}\n', /not a domain name/],
+    ['no address', 'domains:\n  bob@@b.example: {}\n', /not a domain name/],
+    ['all addresses of a domain', "domains:\n  '*@b.example': {}\n", /not a domain name/],
     ['a wildcard within', 'domains:\n  b.*.example: {}\n', /not a domain name/],
     [
       'a domain twice in other letters',
@@ -156,7 +160,7 @@ describe('a table with an error', () => {
     [
       'an unknown key of a rule',
       domain('encrpyt: required'),
-      /^hisho\.yaml:3:14: domains\.b\.example\.encrpyt: no such key \(encrypt, scheme, schemes, on_lookup_failure, params_trust, missing_signature, failed_signature, transport, floor\)$/,
+      /^hisho\.yaml:3:14: domains\.b\.example\.encrpyt: no such key \(encrypt, scheme, schemes, on_lookup_failure, on_no_key, reply_plain, exempt, params_trust, missing_signature, failed_signature, transport, floor\)$/,
     ],
     [
       'an unknown scheme',
@@ -237,6 +241,118 @@ describe('a table with an error', () => {
         }
       }),
       { numRuns: 2_000 },
+    )
+  })
+})
+
+describe('a line takes what it does not say from the less specific ones', () => {
+  const lines = (text: string) => parse(`domains:\n${text}\n`)
+
+  it('by key: the address, its domain, wildcards by length, all', () => {
+    const table = lines(`
+  '*': { schemes: [psk], on_lookup_failure: send_plain, exempt: [dsn] }
+  '*.example': { params_trust: [dnssec], failed_signature: reject }
+  b.example: { encrypt: opportunistic, params_trust: [doh, dnssec] }
+  alice@b.example: { encrypt: required, on_lookup_failure: defer }`)
+    const alice = table.ruleForAddress('Alice@B.example')
+    assert.equal(alice.pattern, 'alice@b.example')
+    assert.deepEqual(
+      [alice.encrypt, alice.schemes, alice.paramsTrust, alice.onLookupFailure],
+      ['required', ['psk'], ['doh', 'dnssec'], 'defer'],
+    )
+    const bob = table.ruleForAddress('bob@b.example')
+    assert.equal(bob, table.ruleFor('b.example'))
+    assert.deepEqual([bob.encrypt, bob.onLookupFailure], ['opportunistic', 'send_plain'])
+    assert.equal(bob.failedSignature, 'reject')
+    assert.equal(table.ruleFor('c.example').failedSignature, 'reject')
+    assert.equal(table.ruleFor('c.test').failedSignature, DEFAULT_RULE.failedSignature)
+    assert.equal(table.ruleForAddress('alice@c.test').pattern, '*')
+  })
+
+  for (const [address, pattern] of [
+    ['ALICE@b.example', 'alice@b.example'],
+    ['"alice"@b.example', 'alice@b.example'],
+    ['alice@B.EXAMPLE.', 'alice@b.example'],
+    ['a"lice@b.example', 'b.example'],
+    ['alice@x.b.example', '*'],
+    ['', '*'],
+  ] as const)
+    it(`${address || '(none)'} is governed by ${pattern}`, () => {
+      const table = lines("  '*': {}\n  b.example: {}\n  Alice@b.example: { encrypt: required }")
+      assert.equal(table.ruleForAddress(address).pattern, pattern)
+    })
+
+  it('what is for all is for whoever has a line of an address alone', () => {
+    const table = lines("  '*': { encrypt: required }\n  alice@b.example: { schemes: [psk] }")
+    assert.equal(table.ruleForAddress('alice@b.example').encrypt, 'required')
+  })
+
+  it('a floor of content raises what less specific lines say, and not what is said for the line', () => {
+    const table = lines("  '*': { encrypt: never }\n  b.example: { floor: content }")
+    assert.equal(table.ruleFor('b.example').encrypt, 'required')
+    assert.equal(table.ruleFor('c.example').encrypt, 'never')
+    const lifted = lines("  '*': { floor: content }\n  b.example: { floor: none }")
+    assert.equal(lifted.ruleFor('b.example').encrypt, 'opportunistic')
+  })
+
+  it('nothing is exempt where encryption is required, unless it is named for that line', () => {
+    const table = lines(`
+  '*': { exempt: [dsn, mdn] }
+  b.example: { encrypt: required }
+  c.example: { encrypt: required, exempt: [tlsrpt] }
+  '*.d.example': { encrypt: required }
+  x.d.example: { exempt: [dmarc] }`)
+    assert.deepEqual(table.ruleFor('o.example').exempt, ['dsn', 'mdn'])
+    assert.deepEqual(table.ruleFor('b.example').exempt, [])
+    assert.deepEqual(table.ruleFor('c.example').exempt, ['tlsrpt'])
+    assert.deepEqual(table.ruleFor('x.d.example').exempt, ['dmarc'])
+  })
+
+  for (const [text, place] of [
+    [
+      "  '*': { on_lookup_failure: send_plain }\n  b.example: { encrypt: required }",
+      'hisho.yaml:3:14: domains.b.example.on_lookup_failure: send_plain (of *) contradicts encrypt: required',
+    ],
+    [
+      "  '*': { on_no_key: send_plain }\n  b.example: { encrypt: required }",
+      'hisho.yaml:3:14: domains.b.example.on_no_key: send_plain (of *) contradicts encrypt: required',
+    ],
+    [
+      '  b.example: { encrypt: required }\n  a@b.example: { on_no_key: send_plain }',
+      'hisho.yaml:3:29: domains.a@b.example.on_no_key: send_plain contradicts encrypt: required',
+    ],
+    [
+      "  '*': { on_no_key: hold }\n  b.example: { on_lookup_failure: send_plain }",
+      'hisho.yaml:3:35: domains.b.example.on_lookup_failure: send_plain contradicts on_no_key: hold',
+    ],
+    [
+      "  '*': { floor: content }\n  b.example: { encrypt: opportunistic }",
+      'hisho.yaml:3:25: domains.b.example.encrypt: opportunistic contradicts floor: content',
+    ],
+    [
+      '  b.example: { floor: content }\n  a@b.example: { encrypt: never }',
+      'hisho.yaml:3:27: domains.a@b.example.encrypt: never contradicts floor: content',
+    ],
+    [
+      "  '*': { transport: off }\n  b.example: { floor: transport }",
+      'hisho.yaml:3:14: domains.b.example.transport: off (of *) contradicts floor: transport',
+    ],
+    [
+      '  a@b.example: { transport: dane }',
+      'hisho.yaml:2:29: domains.a@b.example.transport: is for a domain, not for one address',
+    ],
+  ] as const)
+    it(`a contradiction that arises so is refused: ${text.trim().replaceAll('\n ', ';')}`, () => {
+      assert.throws(() => lines(text), { code: 'table/malformed', message: place })
+    })
+
+  it('on_no_key is reject where encryption is required, and send_plain elsewhere', () => {
+    const table = lines(
+      "  '*': {}\n  b.example: { encrypt: required }\n  c.example: { on_no_key: hold }",
+    )
+    assert.deepEqual(
+      ['x.test', 'b.example', 'c.example'].map((domain) => table.ruleFor(domain).onNoKey),
+      ['send_plain', 'reject', 'hold'],
     )
   })
 })
