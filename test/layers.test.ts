@@ -10,7 +10,7 @@ const root = join(__dirname, '..', '..')
 const LAYERS: readonly (readonly string[])[] = [
   ['errors.ts', 'clock.ts'],
   ['crypto', 'disk', 'http', 'dns', 'cache', 'mail', 'x509', 'yaml'],
-  ['age', 'container', 'dane', 'ibe', 'key-directory', 'mta-sts', 'shared-key', 'vault'],
+  ['age', 'container', 'dane', 'ibe', 'key-directory', 'mta-sts', 'shared-key', 'tlsrpt', 'vault'],
   ['delivery', 'protection'],
   ['services'],
   ['haraka', 'cli'],
