@@ -45,6 +45,7 @@ const DETAIL = {
   'signature/missing': '7.1',
   'smime/certificate': '7.5',
   'smime/decrypt': '7.7',
+  'smime/revocation': '7.5',
   'table/malformed': '3.5',
   'vault/locked': '7.5',
   'vault/malformed': '7.5',

@@ -14,12 +14,19 @@ import { readNameConstraints, type NameConstraints } from './name-constraints.ts
 import { readTime } from './time.ts'
 
 export interface Certificate {
+  /** The INTEGER's octets: two's complement, as they stand there. */
+  readonly serialNumber: Uint8Array
   readonly notBeforeMs: number
   readonly notAfterMs: number
   /** Of the signature over it, such as `1.2.840.10045.4.3.2`. */
   readonly signatureAlgorithm: string
-  /** The name, as DER. */
+  /** The same with its parameters: the AlgorithmIdentifier, as DER. */
+  readonly signatureAlgorithmDer: Uint8Array
+  /** The names, as DER. */
+  readonly issuer: Uint8Array
   readonly subject: Uint8Array
+  /** emailAddress among its attributes (RFC 5280 section 4.1.2.6), as written; what is not ASCII is left out. */
+  readonly subjectAddresses: readonly string[]
   readonly isSelfIssued: boolean
   /** SubjectPublicKeyInfo, as DER, byte for byte. */
   readonly publicKey: Uint8Array
@@ -33,6 +40,8 @@ export interface Certificate {
   readonly alternativeNames: readonly Element[]
   /** Critical ones that nobody here understands. */
   readonly unknownCritical: readonly string[]
+  /** By their object identifiers: what stands in the OCTET STRING. */
+  readonly extensions: ReadonlyMap<string, Uint8Array>
 }
 
 /** In the order of the bits: RFC 5280 section 4.2.1.3. */
@@ -43,6 +52,7 @@ const KEY_USAGES = [
   'dataEncipherment',
   'keyAgreement',
   'keyCertSign',
+  'cRLSign',
 ] as const
 export type KeyUsage = (typeof KEY_USAGES)[number]
 
@@ -54,6 +64,8 @@ const EXTENSION = {
   extendedKeyUsage: '2.5.29.37',
 } as const
 
+const EMAIL_ADDRESS = '1.2.840.113549.1.9.1'
+
 const UNDERSTOOD = new Set<string>([
   ...Object.values(EXTENSION),
   '2.5.29.32', // certificatePolicies: any will do, so none is looked at
@@ -64,18 +76,22 @@ export function parseCertificate(der: Uint8Array): Certificate {
   const [body, algorithm] = readElements(expectTag(readElement(der), TAG.sequence).content)
   const fields = readElements(expectTag(body, TAG.sequence).content)
   const start = fields[0]?.tag === 0xa0 ? 1 : 0 // the version, RFC 5280 section 4.1.2.1
-  const [, , issuer, validity, subject, publicKey] = fields.slice(start)
+  const [serialNumber, , issuer, validity, subject, publicKey] = fields.slice(start)
   const [notBefore, notAfter] = readElements(expectTag(validity, TAG.sequence).content)
   const extensions = readExtensions(fields.find(({ tag }) => tag === 0xa3))
   const basic = extensions.get(EXTENSION.basicConstraints)?.value
   const names = extensions.get(EXTENSION.nameConstraints)
   return {
+    serialNumber: expectTag(serialNumber, TAG.integer).content,
     notBeforeMs: readTime(notBefore),
     notAfterMs: readTime(notAfter),
     signatureAlgorithm: readObjectIdentifier(
       readElements(expectTag(algorithm, TAG.sequence).content)[0],
     ),
+    signatureAlgorithmDer: expectTag(algorithm, TAG.sequence).bytes,
+    issuer: expectTag(issuer, TAG.sequence).bytes,
     subject: expectTag(subject, TAG.sequence).bytes,
+    subjectAddresses: readAddresses(expectTag(subject, TAG.sequence).content),
     isSelfIssued:
       Buffer.compare(
         expectTag(issuer, TAG.sequence).bytes,
@@ -90,6 +106,7 @@ export function parseCertificate(der: Uint8Array): Certificate {
     unknownCritical: [...extensions]
       .filter(([id, { critical }]) => critical && !UNDERSTOOD.has(id))
       .map(([id]) => id),
+    extensions: new Map([...extensions].map(([id, { value }]) => [id, value])),
   }
 }
 
@@ -100,12 +117,13 @@ export function publicKeyOf(der: Uint8Array): Uint8Array {
   return expectTag(fields[fields[0]?.tag === 0xa0 ? 6 : 5], TAG.sequence).bytes
 }
 
-interface Extension {
+export interface Extension {
   readonly critical: boolean
   readonly value: Uint8Array
 }
 
-function readExtensions(wrapper: Element | undefined): Map<string, Extension> {
+/** Of a certificate or a list of revoked ones. `wrapper`: the explicit tag around the SEQUENCE. */
+export function readExtensions(wrapper: Element | undefined): Map<string, Extension> {
   const extensions = new Map<string, Extension>()
   for (const extension of wrapper ? (sequenceIn(wrapper.content) ?? []) : []) {
     const [first, ...rest] = readElements(expectTag(extension, TAG.sequence).content)
@@ -119,6 +137,17 @@ function readExtensions(wrapper: Element | undefined): Map<string, Extension> {
     })
   }
   return extensions
+}
+
+function readAddresses(subject: Uint8Array): readonly string[] {
+  return readElements(subject)
+    .flatMap((set) => readElements(expectTag(set, TAG.set).content))
+    .flatMap((pair) => {
+      const [type, value] = readElements(expectTag(pair, TAG.sequence).content)
+      if (value === undefined || readObjectIdentifier(type) !== EMAIL_ADDRESS) return []
+      const text = Buffer.from(value.content).toString('latin1')
+      return /^[!-~]+$/.test(text) ? [text] : []
+    })
 }
 
 function sequenceIn(bytes: Uint8Array | undefined): Element[] | undefined {

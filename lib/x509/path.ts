@@ -1,7 +1,18 @@
-// Whether a path of certificates holds, its signatures apart: RFC 5280 section 6.1, for a TLS server. Certificate policies
-// are not looked at; a certificate that insists on them is refused.
-import type { Certificate } from './certificate.ts'
-import { dnsText, isDns, NAME_TAG, permits, type Names } from './name-constraints.ts'
+// Whether a path of certificates holds, its signatures apart: RFC 5280 section 6.1. Certificate policies are not looked
+// at; a certificate that insists on them is refused.
+import type { Certificate, KeyUsage } from './certificate.ts'
+import { readElement } from './der.ts'
+import {
+  NAME_TAG,
+  directoryBytes,
+  dnsText,
+  isDirectory,
+  isDns,
+  isMail,
+  mailText,
+  permits,
+  type Names,
+} from './name-constraints.ts'
 
 export interface PathProblem {
   readonly kind: 'out-of-date' | 'not-allowed'
@@ -12,9 +23,26 @@ export interface PathOptions {
   readonly nowMs: number
   /** What the server is called where its certificate has no DNS-ID, and its common name was taken. */
   readonly commonNames: readonly string[]
+  /** Default: a TLS server. */
+  readonly purpose?: Purpose
 }
 
-const SERVER_AUTH: readonly string[] = ['1.3.6.1.5.5.7.3.1', '2.5.29.37.0'] // the second one: any purpose
+/** What the first certificate of a path is wanted for. */
+export interface Purpose {
+  /** Such as `TLS servers`. */
+  readonly name: string
+  readonly extendedKeyUsage: string
+  /** One of them will do. */
+  readonly keyUsages: readonly KeyUsage[]
+}
+
+const TLS_SERVER: Purpose = {
+  name: 'TLS servers',
+  extendedKeyUsage: '1.3.6.1.5.5.7.3.1',
+  keyUsages: ['digitalSignature', 'keyEncipherment', 'keyAgreement'],
+}
+const EMPTY_NAME_BYTES = 2
+const ANY_PURPOSE = '2.5.29.37.0'
 /** RFC 8446 section 4.4.2.4: no MD5, and better no SHA-1. */
 const WEAK_SIGNATURES: readonly string[] = [
   '1.2.840.113549.1.1.2', // MD2 with RSA
@@ -27,7 +55,7 @@ const WEAK_SIGNATURES: readonly string[] = [
 /** The server's own certificate first, then each one's issuer. `undefined`: nothing is wrong. */
 export function pathProblem(
   path: readonly Certificate[],
-  { nowMs, commonNames }: PathOptions,
+  { nowMs, commonNames, purpose = TLS_SERVER }: PathOptions,
 ): PathProblem | undefined {
   const outOfDate = path.find(
     ({ notBeforeMs, notAfterMs }) => nowMs < notBeforeMs || nowMs > notAfterMs,
@@ -39,8 +67,10 @@ export function pathProblem(
   let intermediates = 0
   for (const [depth, certificate] of path.entries()) {
     const problem =
-      commonProblem(certificate) ??
-      (depth === 0 ? serverProblem(certificate) : authorityProblem(certificate, intermediates)) ??
+      commonProblem(certificate, purpose) ??
+      (depth === 0
+        ? ownProblem(certificate, purpose)
+        : authorityProblem(certificate, intermediates)) ??
       namesProblem(certificate, path.slice(0, depth), commonNames)
     if (problem) return notAllowed(`${placeOf(path, certificate)} ${problem}`)
     // The last one may be the anchor itself: whoever signed that is no matter.
@@ -52,22 +82,22 @@ export function pathProblem(
   return undefined
 }
 
-function commonProblem({ unknownCritical, extendedKeyUsage }: Certificate): string | undefined {
+function commonProblem(
+  { unknownCritical, extendedKeyUsage }: Certificate,
+  { name, extendedKeyUsage: wanted }: Purpose,
+): string | undefined {
   // RFC 5280 section 4.2.
   if (unknownCritical.length > 0)
     return `has a critical extension that is unknown here (${unknownCritical.join(', ')})`
   // Of issuers too, as everybody has it, RFC 5280 section 4.2.1.12 notwithstanding.
-  const isForServers = !extendedKeyUsage || SERVER_AUTH.some((id) => extendedKeyUsage.has(id))
-  return isForServers ? undefined : 'is not for TLS servers'
+  const fits =
+    !extendedKeyUsage || extendedKeyUsage.has(wanted) || extendedKeyUsage.has(ANY_PURPOSE)
+  return fits ? undefined : `is not for ${name}`
 }
 
-function serverProblem({ keyUsage }: Certificate): string | undefined {
-  const fits =
-    !keyUsage ||
-    keyUsage.has('digitalSignature') ||
-    keyUsage.has('keyEncipherment') ||
-    keyUsage.has('keyAgreement')
-  return fits ? undefined : 'has a key that is not for TLS'
+function ownProblem({ keyUsage }: Certificate, { name, keyUsages }: Purpose): string | undefined {
+  const fits = !keyUsage || keyUsages.some((usage) => keyUsage.has(usage))
+  return fits ? undefined : `has a key that is not for ${name}`
 }
 
 function authorityProblem(
@@ -98,13 +128,22 @@ function namesProblem(
 }
 
 function namesOf(
-  { subject, alternativeNames }: Certificate,
+  { subject, subjectAddresses, alternativeNames }: Certificate,
   commonNames: readonly string[],
 ): Names {
   const dns = alternativeNames.filter(isDns).map(dnsText)
   const kinds = new Set(alternativeNames.map(({ tag }) => tag))
-  if (subject.length > 2) kinds.add(NAME_TAG.directory)
-  return { dns: dns.length > 0 ? dns : commonNames, kinds }
+  const directory = alternativeNames.filter(isDirectory).map(directoryBytes)
+  if (subject.length > EMPTY_NAME_BYTES) {
+    kinds.add(NAME_TAG.directory)
+    directory.push(readElement(subject).content)
+  }
+  // RFC 5280 section 4.2.1.10 asks for the subject's where there is no subjectAltName; everybody looks at both.
+  const mail = [
+    ...alternativeNames.filter(isMail).map(mailText),
+    ...subjectAddresses.map((address) => address.toLowerCase()),
+  ]
+  return { dns: dns.length > 0 ? dns : commonNames, mail, directory, kinds }
 }
 
 function placeOf(path: readonly Certificate[], certificate: Certificate): string {

@@ -90,7 +90,7 @@ describe('a certificate', () => {
       assert.deepEqual(Buffer.from(publicKeyOf(der)), key)
     }
     assert.equal(parseCertificate(root.der).pathLength, 3)
-    assert.deepEqual(parseCertificate(root.der).keyUsage, new Set(['keyCertSign']))
+    assert.deepEqual(parseCertificate(root.der).keyUsage, new Set(['keyCertSign', 'cRLSign']))
     const { keyUsage, extendedKeyUsage, alternativeNames, unknownCritical, pathLength } =
       parseCertificate(leaf.der)
     assert.deepEqual(keyUsage, new Set(['digitalSignature', 'keyAgreement']))

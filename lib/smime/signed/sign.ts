@@ -1,0 +1,124 @@
+// SignedData as we write it: RFC 5652 section 5, RFC 8551 sections 2.5 and 3.5.
+import { X509Certificate, createHash, createPrivateKey } from 'node:crypto'
+import type { SecretBytes } from '../../crypto/secret-bytes.ts'
+import { PermError } from '../../errors.ts'
+import { parseCertificate } from '../../x509/certificate.ts'
+import {
+  element,
+  enclosed,
+  integer,
+  objectIdentifier,
+  octetString,
+  sequence,
+  setOf,
+  time,
+} from '../../x509/der-writer.ts'
+import { TAG, readElement } from '../../x509/der.ts'
+import { signingWith, type Signing } from '../signature-algorithm.ts'
+import { FIELD, OID } from './identifiers.ts'
+
+export interface SigningKey {
+  /** PKCS #8, DER. */
+  readonly secret: SecretBytes
+  /** DER, the key's own first, then what leads to the root. */
+  readonly certificates: readonly Uint8Array[]
+}
+
+export interface SignOptions {
+  /** `detached`: the content stands beside it (multipart/signed). */
+  readonly form: 'opaque' | 'detached'
+  readonly at: Date
+}
+
+/** A ContentInfo, DER. PermError smime/certificate where the key is not that of its certificate. */
+export function signData(
+  content: Uint8Array,
+  { secret, certificates }: SigningKey,
+  { form, at }: SignOptions,
+): Uint8Array {
+  const [own] = certificates
+  if (own === undefined) throw noCertificate('has no certificate')
+  const key = createPrivateKey({ key: Buffer.from(secret.bytes), format: 'der', type: 'pkcs8' })
+  if (!new X509Certificate(own).checkPrivateKey(key))
+    throw noCertificate('is not that of its certificate')
+  const signing = signingWith(key, 'cms')
+  const digest = createHash(signing.digest).update(content).digest()
+  const attributes = signedAttributes(signing, digest, at)
+  const signature = signing.sign(setOf(...attributes))
+  return Buffer.concat(
+    enclosed(TAG.sequence, [
+      objectIdentifier(OID.signedData),
+      ...enclosed(
+        FIELD.content,
+        enclosed(TAG.sequence, [
+          integer(1), // RFC 5652 section 5.1: id-data, X.509 certificates, signers by issuer and number
+          setOf(signing.digestAlgorithm),
+          ...encapsulated(form === 'opaque' ? content : undefined),
+          element(FIELD.certificates, ...withoutRoot(certificates)),
+          setOf(signerInfo(own, signing, attributes, signature)),
+        ]),
+      ),
+    ]),
+  )
+}
+
+function encapsulated(content: Uint8Array | undefined): readonly Uint8Array[] {
+  const type = objectIdentifier(OID.data)
+  if (content === undefined) return enclosed(TAG.sequence, [type])
+  const octets = enclosed(TAG.octetString, [content])
+  return enclosed(TAG.sequence, [type, ...enclosed(FIELD.content, octets)])
+}
+
+/** What whoever reads it has to trust already need not be sent. */
+function withoutRoot([own, ...others]: readonly Uint8Array[]): readonly Uint8Array[] {
+  const sent = others.filter((der) => !parseCertificate(der).isSelfIssued)
+  return own === undefined ? sent : [own, ...sent]
+}
+
+function signedAttributes(signing: Signing, digest: Uint8Array, at: Date): readonly Uint8Array[] {
+  return [
+    attribute(OID.contentType, objectIdentifier(OID.data)),
+    attribute(OID.signingTime, time(at.getTime())),
+    attribute(OID.messageDigest, octetString(digest)),
+    // RFC 8551 section 2.5.2: what we can open, the best first.
+    attribute(
+      OID.smimeCapabilities,
+      sequence(
+        ...[OID.aes256Gcm, OID.aes256Cbc].map((cipher) => sequence(objectIdentifier(cipher))),
+      ),
+    ),
+    attribute(
+      OID.algorithmProtection,
+      sequence(signing.digestAlgorithm, element(0xa1, contentOf(signing.signatureAlgorithm))),
+    ),
+  ]
+}
+
+function attribute(type: string, value: Uint8Array): Uint8Array {
+  return sequence(objectIdentifier(type), setOf(value))
+}
+
+function signerInfo(
+  own: Uint8Array,
+  signing: Signing,
+  attributes: readonly Uint8Array[],
+  signature: Uint8Array,
+): Uint8Array {
+  const { issuer, serialNumber } = parseCertificate(own)
+  return sequence(
+    integer(1),
+    sequence(issuer, element(TAG.integer, serialNumber)),
+    signing.digestAlgorithm,
+    element(FIELD.signedAttributes, contentOf(setOf(...attributes))),
+    signing.signatureAlgorithm,
+    octetString(signature),
+  )
+}
+
+function contentOf(der: Uint8Array): Uint8Array {
+  return readElement(der).content
+}
+
+function noCertificate(what: string): PermError {
+  return new PermError('smime/certificate', `a key to sign with ${what}`)
+}
