@@ -45,10 +45,12 @@ const PACKAGES: Readonly<Record<string, string>> = {
   '@haraka/email-address': 'mail',
   '@noble/post-quantum/ml-kem.js': 'container',
   '@scure/base': 'container',
+  asn1js: 'smime',
   commander: 'cli',
   'dns-packet': 'dns',
   'haraka-config': 'cli',
   'mcl-wasm': 'crypto',
+  pkijs: 'smime',
   redis: 'cache',
   yaml: 'yaml',
 }
