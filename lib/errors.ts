@@ -47,6 +47,7 @@ const DETAIL = {
   'smime/decrypt': '7.7',
   'smime/revocation': '7.5',
   'table/malformed': '3.5',
+  'tlsrpt/malformed': '6.0',
   'vault/locked': '7.5',
   'vault/malformed': '7.5',
 } as const
