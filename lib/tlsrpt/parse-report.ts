@@ -3,9 +3,10 @@
 import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
 import { PermError } from '../errors.ts'
-import type { ReceivedFailure, ReceivedPolicy, ReceivedReport } from './received/report.ts'
 import { asciiLower, instantOf, safeText } from './received/plain-text.ts'
-import { Reading, type Fields } from './received/reading.ts'
+import { domainOf, Reading, type Fields } from './received/reading.ts'
+import type { ReceivedPolicy, ReceivedReport } from './received/report.ts'
+import { formatAddress, type FailureDetail } from './report.ts'
 
 export interface ReportLimits {
   /** As it came. */
@@ -86,17 +87,17 @@ function reportOf(value: unknown): ReceivedReport {
   if (organization === '' && contact === '')
     throw malformed('organization-name: it is missing, and so is contact-info')
   return {
-    organization: organization || contact,
-    contact,
+    organizationName: organization || contact,
+    contactInfo: contact,
     reportId: reading.text(report, 'report-id', 'needed'),
-    begin: dateOf(reading, range, 'start-datetime'),
-    end: dateOf(reading, range, 'end-datetime'),
+    beginsAtMs: dateOf(reading, range, 'start-datetime'),
+    endsAtMs: dateOf(reading, range, 'end-datetime'),
     policies: policies.map((policy, at) => policyOf(reading, policy, `policies[${at}]`)),
     deviations: reading.deviations,
   }
 }
 
-function dateOf(reading: Reading, range: Fields | undefined, name: string): string | undefined {
+function dateOf(reading: Reading, range: Fields | undefined, name: string): number | undefined {
   const value = range?.[name]
   const instant = instantOf(value)
   if (instant === undefined) reading.deviates(`${name}: no date`)
@@ -112,33 +113,45 @@ function policyOf(reading: Reading, value: unknown, where: string): ReceivedPoli
   const summary = reading.object(entry['summary'], `${where} summary`) ?? {}
   const failures = reading.list(entry['failure-details'], 'failure-details', MAX_FAILURES)
   return {
-    policyType: asciiLower(reading.text(policy, 'policy-type', 'needed')),
-    policyDomain: reading.domain(policy, 'policy-domain', 'needed'),
-    policyStrings: linesOf(reading, policy['policy-string']),
-    mxHosts: reading
-      .list(policy['mx-host'], 'mx-host', MAX_LINES) // an array by erratum 6241
-      .map((host) => asciiLower(safeText(host)))
-      .filter((host) => host !== ''),
-    successful: reading.count(summary, 'total-successful-session-count'),
-    failed: reading.count(summary, 'total-failure-session-count'),
+    policy: {
+      policyType: asciiLower(reading.text(policy, 'policy-type', 'needed')),
+      policyDomain: reading.domain(policy, 'policy-domain', 'needed'),
+      policyStrings: linesOf(reading, policy['policy-string']),
+      mxHosts: reading
+        .list(policy['mx-host'], 'mx-host', MAX_LINES) // an array by erratum 6241
+        .map((host) => domainOf(safeText(host)))
+        .filter((host) => host !== ''),
+    },
+    successfulSessions: reading.count(summary, 'total-successful-session-count'),
+    failedSessions: reading.count(summary, 'total-failure-session-count'),
     failures: failures.map((failure, at) =>
       failureOf(reading, failure, `${where} failure-details[${at}]`),
     ),
   }
 }
 
-function failureOf(reading: Reading, value: unknown, where: string): ReceivedFailure {
+function failureOf(reading: Reading, value: unknown, where: string): FailureDetail {
   const failure = reading.object(value, where) ?? {}
+  const text = (name: string): string => reading.text(failure, name)
   return {
     resultType: asciiLower(reading.text(failure, 'result-type', 'needed')),
-    sendingIp: reading.text(failure, 'sending-mta-ip'),
-    receivingHost: reading.domain(failure, 'receiving-mx-hostname'),
-    receivingHelo: reading.text(failure, 'receiving-mx-helo'),
-    receivingIp: reading.text(failure, 'receiving-ip'),
-    count: reading.count(failure, 'failed-session-count'),
-    information: reading.text(failure, 'additional-information'),
-    reasonCode: reading.text(failure, 'failure-reason-code'),
+    failedSessions: reading.count(failure, 'failed-session-count'),
+    ...unlessEmpty('sendingMtaIp', formatAddress(text('sending-mta-ip'))),
+    ...unlessEmpty('receivingMxHostname', reading.domain(failure, 'receiving-mx-hostname')),
+    ...unlessEmpty('receivingMxHelo', text('receiving-mx-helo')),
+    ...unlessEmpty('receivingIp', formatAddress(text('receiving-ip'))),
+    ...unlessEmpty('failureReasonCode', text('failure-reason-code')),
+    ...unlessEmpty('additionalInformation', text('additional-information')),
   }
+}
+
+function unlessEmpty<K extends keyof FailureDetail>(
+  name: K,
+  text: string,
+): Partial<Record<K, string>> {
+  const member: Partial<Record<K, string>> = {}
+  if (text !== '') member[name] = text
+  return member
 }
 
 /** RFC 8460 section 4.5: one record, or one line of the policy, in each string. */
@@ -162,6 +175,6 @@ function unfold(line: string): readonly string[] {
   }
 }
 
-export function malformed(reason: string): PermError {
+function malformed(reason: string): PermError {
   return new PermError('tlsrpt/malformed', `report: ${reason}`)
 }

@@ -62,8 +62,17 @@ export interface FailureDetail {
   readonly additionalInformation?: string
 }
 
+/** A report of ours, or one of somebody else's that lacks dates or has policy types of its own. */
+export interface AnyReport extends Pick<Report, 'organizationName' | 'contactInfo' | 'reportId'> {
+  readonly beginsAtMs: number | undefined
+  readonly endsAtMs: number | undefined
+  readonly policies: readonly (Omit<PolicyReport, 'policy'> & {
+    readonly policy: Omit<ReportedPolicy, 'policyType'> & { readonly policyType: string }
+  })[]
+}
+
 /** Canonical: names as A-labels (errata 6241 for mx-host), addresses as RFC 5952 has them, times as RFC 3339. */
-export function formatReport(report: Report): string {
+export function formatReport(report: AnyReport): string {
   return JSON.stringify({
     'organization-name': well(report.organizationName),
     'date-range': {
@@ -76,7 +85,12 @@ export function formatReport(report: Report): string {
   })
 }
 
-function policyReport({ policy, successfulSessions, failedSessions, failures }: PolicyReport) {
+function policyReport({
+  policy,
+  successfulSessions,
+  failedSessions,
+  failures,
+}: AnyReport['policies'][number]) {
   const { policyType, policyDomain, policyStrings, mxHosts } = policy
   return {
     policy: {
@@ -114,7 +128,8 @@ function failureDetail(failure: FailureDetail) {
 }
 
 /** RFC 3339 section 5.6, in whole seconds. */
-function formatTime(ms: number): string {
+function formatTime(ms: number | undefined): string | undefined {
+  if (ms === undefined) return undefined
   return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z')
 }
 

@@ -28,12 +28,12 @@ export function asciiLower(text: string): string {
 const FIRST_MS = Date.UTC(2015, 0)
 const LAST_MS = Date.UTC(2200, 0)
 
-/** RFC 3339 in UTC. Taken too: a date without its zone (as UTC), with a blank for the `T`, and seconds since 1970. */
-export function instantOf(value: unknown): string | undefined {
+/** Of RFC 3339, in whole seconds. Taken too: a date without its zone (as UTC), with a blank for the `T`, and seconds since 1970. */
+export function instantOf(value: unknown): number | undefined {
   const text = safeText(value)
   const ms = /^\d{9,10}$/.test(text) ? Number(text) * 1000 : Date.parse(withZone(text))
   if (!(ms >= FIRST_MS && ms < LAST_MS)) return undefined
-  return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z')
+  return Math.floor(ms / 1000) * 1000
 }
 
 const DATE =

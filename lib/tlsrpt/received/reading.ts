@@ -49,8 +49,7 @@ export class Reading {
 
   /** As A-labels where it is a name that has them, RFC 8460 section 4.4. */
   domain(fields: Fields, name: string, need: 'needed' | 'optional' = 'optional'): string {
-    const text = this.text(fields, name, need).replace(/\.$/, '')
-    return domainToASCII(text) || asciiLower(text)
+    return domainOf(this.text(fields, name, need))
   }
 
   count(fields: Fields, name: string): number {
@@ -65,6 +64,12 @@ export class Reading {
     if (number > MAX_COUNT) this.deviates(`${name}: more than can be`)
     return Math.min(Math.floor(number), MAX_COUNT)
   }
+}
+
+/** What is no name stays as it is. */
+export function domainOf(text: string): string {
+  const name = text.replace(/\.$/, '')
+  return domainToASCII(name) || asciiLower(name)
 }
 
 function withoutIndex(where: string): string {
