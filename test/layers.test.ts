@@ -34,6 +34,7 @@ const ALLOWED = new Set([
   'dns -> http',
   'http -> x509',
   'ibe -> container',
+  'key-directory -> dane',
   'shared-key -> container',
   'vault -> container',
 ])

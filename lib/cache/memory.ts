@@ -6,28 +6,45 @@ import { expiresAtMs } from './ttl.ts'
 export interface MemoryCacheOptions {
   readonly clock: Clock
   readonly maxEntries: number
+  /** Of all values together. Default: any number. */
+  readonly maxCharacters?: number
 }
 
-export function createMemoryCache({ clock, maxEntries }: MemoryCacheOptions): SharedCache {
+export function createMemoryCache({
+  clock,
+  maxEntries,
+  maxCharacters = Infinity,
+}: MemoryCacheOptions): SharedCache {
   const entries = new Map<string, CacheEntry>() // a Map keeps the order of insertion: the oldest is first
+  let characters = 0
 
+  const remove = (key: string): void => {
+    characters -= entries.get(key)?.value.length ?? 0
+    entries.delete(key)
+  }
   const read = (key: string): CacheEntry | undefined => {
     const entry = entries.get(key)
     if (entry === undefined) return undefined
-    entries.delete(key)
     // Compared on reading, not deleted by a timer: setTimeout takes 24.8 days at most and fires at once beyond that,
     // and an MTA-STS max_age may be a year (RFC 8461 section 3.2).
-    if (entry.expiresAtMs <= clock.nowMs()) return undefined
+    if (entry.expiresAtMs <= clock.nowMs()) {
+      remove(key)
+      return undefined
+    }
+    entries.delete(key)
     entries.set(key, entry)
     return entry
   }
   const write = (key: string, value: string, ttlSeconds: number): void => {
     const entry = { value, expiresAtMs: expiresAtMs(clock, ttlSeconds) }
-    entries.delete(key)
+    remove(key)
     if (ttlSeconds <= 0) return
     entries.set(key, entry)
-    const [oldest] = entries.keys()
-    if (entries.size > maxEntries && oldest !== undefined) entries.delete(oldest)
+    characters += value.length
+    for (const oldest of entries.keys()) {
+      if (entries.size <= maxEntries && characters <= maxCharacters) return
+      remove(oldest)
+    }
   }
 
   return {
@@ -51,10 +68,11 @@ export function createMemoryCache({ clock, maxEntries }: MemoryCacheOptions): Sh
       return live.map(([key]) => key).filter((key) => key.startsWith(prefix))
     },
     async delete(key) {
-      entries.delete(key)
+      remove(key)
     },
     async close() {
       entries.clear()
+      characters = 0
     },
   }
 }

@@ -22,6 +22,8 @@ export function createCachingResolver(options: CachingResolverOptions): Resolver
     AAAA: createMemory('AAAA', options),
     CNAME: createMemory('CNAME', options),
     MX: createMemory('MX', options),
+    OPENPGPKEY: createMemory('OPENPGPKEY', options),
+    SMIMEA: createMemory('SMIMEA', options),
     TLSA: createMemory('TLSA', options),
     TXT: createMemory('TXT', options),
   }

@@ -7,10 +7,11 @@ import {
   encode,
   type Answer as Resource,
   type DecodedPacket,
+  type Question,
 } from 'dns-packet'
 import { messageEnd } from './framing.ts'
 import { sameName } from './name.ts'
-import type { RecordType, RecordTypes } from './records.ts'
+import type { RecordType, RecordTypes, SmimeaRecord } from './records.ts'
 
 /** What is left of the least MTU of IPv6 (1280 bytes, RFC 8200 section 5) after the headers. */
 const UDP_PAYLOAD_BYTES = 1232
@@ -60,12 +61,20 @@ export const RCODE = {
   badVers: 16,
 } as const
 
+/** Types that the codec knows by number alone (RFC 3597), which its declarations do not say. */
+const BY_NUMBER: Partial<Record<RecordType, string>> = {
+  OPENPGPKEY: 'UNKNOWN_61', // RFC 7929 section 2
+  SMIMEA: 'UNKNOWN_53', // RFC 8162 section 2
+}
+
 export function formatQuery({ id, name, type, edns }: Query): Uint8Array {
+  const question: Question = { type: 'NULL', name, class: 'IN' }
+  Object.assign(question, { type: BY_NUMBER[type] ?? type })
   return encode({
     type: 'query',
     id,
     flags: RECURSION_DESIRED | AUTHENTIC_DATA, // AD asks for AD in the answer: RFC 6840 section 5.7
-    questions: [{ type, name, class: 'IN' }],
+    questions: [question],
     additionals: edns
       ? [
           {
@@ -105,9 +114,10 @@ export function parseResponse(bytes: Uint8Array, query: Query): Response | 'stra
       return emptyResponse(code, { truncated: false })
     return 'stray'
   }
+  const type: string = question.type
   const ours =
     more.length === 0 &&
-    question.type === query.type &&
+    type === (BY_NUMBER[query.type] ?? query.type) &&
     question.class === 'IN' &&
     sameName(question.name, query.name)
   return ours ? readResponse(packet, code) : 'stray'
@@ -156,6 +166,7 @@ function readRecord(record: Resource): ResponseRecord[] {
   if (record.type === 'OPT' || record.class !== 'IN' || record.flush) return []
   const { name } = record
   const ttlSeconds = ttlOf(record)
+  const type: string = record.type
   if (record.type === 'A') {
     return isIPv4(record.data) ? [{ type: 'A', name, ttlSeconds, data: record.data }] : []
   }
@@ -174,7 +185,20 @@ function readRecord(record: Resource): ResponseRecord[] {
   if (record.type === 'TXT') {
     return [{ type: 'TXT', name, ttlSeconds, data: readStrings(record.data) }]
   }
+  if (type === BY_NUMBER.OPENPGPKEY && record.data instanceof Uint8Array) {
+    return [{ type: 'OPENPGPKEY', name, ttlSeconds, data: Uint8Array.from(record.data) }]
+  }
+  if (type === BY_NUMBER.SMIMEA && record.data instanceof Uint8Array) {
+    const data = readSmimea(record.data)
+    return data ? [{ type: 'SMIMEA', name, ttlSeconds, data }] : []
+  }
   return []
+}
+
+function readSmimea(bytes: Uint8Array): SmimeaRecord | undefined {
+  const [usage, selector, matchingType, ...rest] = bytes
+  if (usage === undefined || selector === undefined || matchingType === undefined) return undefined
+  return { usage, selector, matchingType, certificate: Uint8Array.from(rest) }
 }
 
 function readStrings(data: string | Buffer | (string | Buffer)[]): Uint8Array[] {

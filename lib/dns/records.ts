@@ -14,11 +14,17 @@ export interface TlsaRecord {
   readonly certificate: Uint8Array
 }
 
+/** RFC 8162 section 2: of the same form. */
+export type SmimeaRecord = TlsaRecord
+
 export interface RecordTypes {
   A: string
   AAAA: string
   CNAME: string
   MX: MxRecord
+  /** A binary OpenPGP certificate, RFC 7929 section 2.1. */
+  OPENPGPKEY: Uint8Array
+  SMIMEA: SmimeaRecord
   TLSA: TlsaRecord
   /** The character strings of one record, RFC 1035 section 3.3.14; who reads them joins them. */
   TXT: readonly Uint8Array[]

@@ -1,28 +1,7 @@
-// A small text from a well-known place, by the rules of MTA-STS: RFC 8461 sections 3.2 and 3.3. Nothing is sent before the
-// certificate is found good for the host's name.
-import type { IncomingMessage } from 'node:http'
-import { request } from 'node:https'
-import type { Socket } from 'node:net'
-import { TLSSocket } from 'node:tls'
-import { HishoError } from '../errors.ts'
-import { lookUpIn, MAX_ADDRESSES } from './known-addresses.ts'
-import { createAddressFilter } from './public-addresses.ts'
-import { checkHostName } from './server-identity.ts'
+// A small text from a well-known place, by the rules of MTA-STS: RFC 8461 sections 3.2 and 3.3.
+import { createBytesClient, type BytesClientOptions } from './fetch-bytes.ts'
 
-export interface TextClientOptions {
-  /** Addresses of a host, none if there is no such host. Throws HishoErrors where nobody can say. */
-  readonly addressesOf: (host: string, signal: AbortSignal) => Promise<readonly string[]>
-  /** From the first question to the last byte. */
-  readonly timeoutMs: number
-  /** PEM of the authorities; by default those that Node knows. */
-  readonly ca?: string
-  /** Default 443. */
-  readonly port?: number
-  /** Default 64 KiB. */
-  readonly maxBytes?: number
-  /** `public`: no connection is made to an address of a private, local or special network. Default `any`. */
-  readonly reach?: 'public' | 'any'
-}
+export type TextClientOptions = Omit<BytesClientOptions, 'mediaType'>
 
 /** `absent`: no such host, or it says that there is no such text. All other failures are `unusable`. */
 export type TextOutcome =
@@ -38,140 +17,21 @@ export type TextOutcome =
 /** The path begins with `/`. Never rejects. */
 export type FetchText = (host: string, path: string) => Promise<TextOutcome>
 
-/** From one address. `unreached`: it got no answer there, and another address may have one. */
-type Attempt =
-  | { readonly status: 'answered'; readonly outcome: TextOutcome }
-  | { readonly status: 'unreached'; readonly outcome: TextOutcome }
-
-const HTTPS_PORT = 443
-const MAX_BYTES = 65_536
-/** The part of the time that an address has to answer in, as long as there is another one. */
-const SHARE_OF_ONE = 6
-
 export function createTextClient(options: TextClientOptions): FetchText {
-  const { addressesOf, timeoutMs, reach = 'any' } = options
-  const filter = createAddressFilter()
+  // RFC 8461 section 3.2
+  const fetchBytes = createBytesClient({ ...options, mediaType: 'text/plain' })
   return async (host, path) => {
-    const controller = new AbortController()
-    const timer = setTimeout(() => controller.abort(), timeoutMs)
+    const outcome = await fetchBytes(host, path)
+    if (outcome.status === 'absent') return { status: 'absent' }
+    if (outcome.status === 'unusable') {
+      const failure = outcome.failure === 'certificate' ? 'certificate' : 'other'
+      return { status: 'unusable', failure, reason: outcome.reason }
+    }
     try {
-      const all = await addressesOf(host, controller.signal)
-      if (all.length === 0) return { status: 'absent' }
-      const addresses = reach === 'any' ? all : all.filter((address) => filter.isPublic(address))
-      if (addresses.length === 0) return unusable(`${host} has no public address`)
-      return await getFromAny(host, path, addresses, controller.signal, options)
-    } catch (error) {
-      if (controller.signal.aborted) return unusable(`no whole answer in ${timeoutMs} ms`)
-      if (!(error instanceof HishoError)) throw error
-      return unusable(error.message)
-    } finally {
-      clearTimeout(timer)
-      controller.abort() // whatever is still open
+      const text = new TextDecoder('utf-8', { fatal: true }).decode(outcome.bytes)
+      return { status: 'found', text }
+    } catch {
+      return { status: 'unusable', failure: 'other', reason: 'not UTF-8' }
     }
   }
-}
-
-/** Not left to Node, which goes on to the next address after a quarter of a second, and never after a failure of TLS. */
-async function getFromAny(
-  host: string,
-  path: string,
-  addresses: readonly string[],
-  signal: AbortSignal,
-  options: TextClientOptions,
-): Promise<TextOutcome> {
-  const few = addresses.slice(0, MAX_ADDRESSES)
-  let outcome = unusable('no address')
-  for (const [at, address] of few.entries()) {
-    const isLast = at === few.length - 1
-    const limitMs = isLast ? undefined : options.timeoutMs / SHARE_OF_ONE
-    const attempt = await get(host, path, { address, limitMs }, signal, options)
-    if (attempt.status === 'answered') return attempt.outcome
-    // A bad certificate says more than a connection that another address refused.
-    if (!isAboutCertificate(outcome)) outcome = attempt.outcome
-  }
-  return outcome
-}
-
-async function get(
-  host: string,
-  path: string,
-  { address, limitMs }: { readonly address: string; readonly limitMs: number | undefined },
-  signal: AbortSignal,
-  { ca, port = HTTPS_PORT, maxBytes = MAX_BYTES }: TextClientOptions,
-): Promise<Attempt> {
-  let socket: Socket | undefined
-  const sent = request({
-    host, // the name for SNI (RFC 8461 section 3.3), for the certificate, and for the Host field
-    port,
-    path,
-    lookup: lookUpIn([address]),
-    minVersion: 'TLSv1.2', // RFC 8996
-    checkServerIdentity: checkHostName,
-    agent: false, // a connection of its own, closed after the answer
-    headers: { accept: 'text/plain', 'accept-encoding': 'identity' },
-    signal,
-    ...(ca !== undefined && { ca }),
-  })
-  sent.on('socket', (given) => (socket = given))
-  const timer =
-    limitMs === undefined
-      ? undefined
-      : setTimeout(() => sent.destroy(new Error(`no answer in ${limitMs} ms`)), limitMs)
-  let response: IncomingMessage | undefined
-  try {
-    response = await new Promise<IncomingMessage>((resolve, reject) => {
-      sent.on('response', resolve)
-      sent.on('error', reject)
-      sent.end()
-    })
-    clearTimeout(timer)
-    return { status: 'answered', outcome: await readResponse(response, maxBytes) }
-  } catch (error) {
-    if (signal.aborted || !(error instanceof Error)) throw error
-    const failure = isDistrusted(socket) ? 'certificate' : 'other'
-    const outcome = unusable(error.message, failure)
-    return { status: response === undefined ? 'unreached' : 'answered', outcome }
-  } finally {
-    clearTimeout(timer)
-    sent.destroy()
-  }
-}
-
-/** What Node found against the certificate, the wrong name too; its types say less than it does. */
-function isDistrusted(socket: Socket | undefined): boolean {
-  if (!(socket instanceof TLSSocket)) return false
-  const found: unknown = socket.authorizationError
-  return found !== null && found !== undefined
-}
-
-function isAboutCertificate(outcome: TextOutcome): boolean {
-  return outcome.status === 'unusable' && outcome.failure === 'certificate'
-}
-
-async function readResponse(response: IncomingMessage, maxBytes: number): Promise<TextOutcome> {
-  const { statusCode, headers } = response
-  if (statusCode === 404 || statusCode === 410) return { status: 'absent' }
-  // RFC 8461 section 3.3: redirects are not followed, and no other code will do.
-  if (statusCode !== 200) return unusable(`status ${statusCode}`)
-  const type = headers['content-type']?.split(';')[0]?.trim().toLowerCase()
-  if (type !== 'text/plain') return unusable(`media type ${type ?? 'missing'}`) // RFC 8461 section 3.2
-  if ((headers['content-encoding'] ?? 'identity') !== 'identity') return unusable('encoded')
-  const pieces: Buffer[] = []
-  let size = 0
-  for await (const piece of response) {
-    const bytes: Buffer = piece
-    size += bytes.length
-    if (size > maxBytes) return unusable(`longer than ${maxBytes} bytes`)
-    pieces.push(bytes)
-  }
-  try {
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(pieces))
-    return { status: 'found', text }
-  } catch {
-    return unusable('not UTF-8')
-  }
-}
-
-function unusable(reason: string, failure: 'certificate' | 'other' = 'other'): TextOutcome {
-  return { status: 'unusable', failure, reason }
 }

@@ -30,6 +30,11 @@ export interface FoundKey extends PublicKey {
   readonly source: KeySourceName
   /** The operator has put it down for the whole domain; otherwise it is the address's own. */
   readonly isOfDomain: boolean
+  /**
+   * Of a certificate that DNS names (RFC 8162 section 2, RFC 6698 section 2.1.1). 1: its chain must hold as well. 3: the record
+   * alone vouches for it, whatever its chain and its names.
+   */
+  readonly smimeaUsage?: 1 | 3
   /** Why it may not be theirs: it came in signed mail only, or another one is pinned. Then it does not satisfy `required`. */
   readonly untrusted?: string
   /** Until when what was found is remembered. ISO 8601; absent for the operator's own. */
@@ -47,9 +52,9 @@ export interface CorrespondentKeys {
   /**
    * The keys for a normalised address, those of the best source that has any: of the operator's files those of the address,
    * else those of its domain. A domain alone has only the latter. Empty: there are none. TempError: nobody can say now (a
-   * SERVFAIL is no "none").
+   * SERVFAIL is no "none"). PermError openpgp/key, smime/certificate: something is there, and it is no key of the address.
    */
   find(kind: KeyKind, name: string, sources: readonly KeySourceName[]): Promise<readonly FoundKey[]>
-  /** Remembers a key that came in mail with a good signature of this address. */
+  /** Remembers a key that came in mail with a good signature of this address. Never throws for what the bytes are. */
   harvest(kind: KeyKind, address: string, bytes: Uint8Array): Promise<void>
 }

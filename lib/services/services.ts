@@ -67,6 +67,8 @@ export interface ServicesOptions {
 }
 
 const MEMORY_ENTRIES = 10_000
+/** Public keys of others may be long. */
+const MEMORY_CHARACTERS = 32 * 1024 * 1024
 
 /** PermError if the domain table cannot be used. Nothing is connected or started before it is needed, or `warm`. */
 export function createServices({ settings, environment, clock, log }: ServicesOptions): Services {
@@ -134,6 +136,9 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     settings,
     // What their schemes read: one line each.
     formats: [],
+    resolver,
+    cache,
+    store,
     clock,
     log,
   })
@@ -209,7 +214,11 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
 }
 
 function createCache({ redis }: SharedSettings, clock: Clock, log: Log): Cache {
-  const memory = createMemoryCache({ clock, maxEntries: MEMORY_ENTRIES })
+  const memory = createMemoryCache({
+    clock,
+    maxEntries: MEMORY_ENTRIES,
+    maxCharacters: MEMORY_CHARACTERS,
+  })
   if (!redis) return memory
   const cacheLog = {
     info: (text: string) => log('notice', text),

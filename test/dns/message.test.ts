@@ -7,7 +7,16 @@ import { formatQuery, parseResponse, type Query } from '../../lib/dns/message.ts
 import type { RecordType } from '../../lib/dns/records.ts'
 import { startDnsServer } from '../support/dns-server.ts'
 
-const TYPES = ['A', 'AAAA', 'CNAME', 'MX', 'TLSA', 'TXT'] as const satisfies RecordType[]
+const TYPES = [
+  'A',
+  'AAAA',
+  'CNAME',
+  'MX',
+  'OPENPGPKEY',
+  'SMIMEA',
+  'TLSA',
+  'TXT',
+] as const satisfies RecordType[]
 
 interface Exchange {
   readonly query: Query
@@ -21,6 +30,8 @@ async function exchanges(t: TestContext): Promise<Exchange[]> {
       A: ['192.0.2.1'],
       AAAA: ['2001:db8::1'],
       MX: ['10 mx.b.example'],
+      OPENPGPKEY: [Uint8Array.of(0x99, 1, 2)],
+      SMIMEA: ['3 0 0 3003020105'],
       TLSA: [`3 1 1 ${'ab'.repeat(32)}`],
       TXT: ['one', ['t', 'wo']],
     },

@@ -63,6 +63,10 @@ export interface ZoneEntry {
   readonly MX?: readonly string[]
   /** `3 1 1 <hex>` */
   readonly TLSA?: readonly string[]
+  /** A certificate each. */
+  readonly OPENPGPKEY?: readonly Uint8Array[]
+  /** `3 0 0 <hex>` */
+  readonly SMIMEA?: readonly string[]
   /** One text a record, cut into strings of 255 bytes; or the strings themselves. */
   readonly TXT?: readonly (string | readonly (string | Uint8Array)[])[]
   /** Of each record, in seconds. Default 300. */
@@ -353,11 +357,30 @@ function encodeRecords(name: string, entry: ZoneEntry, type: string): Answer[] {
         }
         return { type: 'TLSA', name, ttl, data: { ...numbers, certificate } }
       })
+    case 'UNKNOWN_61':
+      return (entry.OPENPGPKEY ?? []).map((key) => unknown(type, name, ttl, key))
+    case 'UNKNOWN_53':
+      return (entry.SMIMEA ?? []).map((text) => {
+        const [usage, selector, matchingType, hex = ''] = text.split(' ')
+        const numbers = [usage, selector, matchingType].map(Number)
+        return unknown(
+          type,
+          name,
+          ttl,
+          Buffer.concat([Buffer.of(...numbers), Buffer.from(hex, 'hex')]),
+        )
+      })
     case 'TXT':
       return (entry.TXT ?? []).map((text) => ({ type: 'TXT', name, ttl, data: strings(text) }))
     default:
       return []
   }
+}
+
+/** Of a type that the codec does not know. */
+function unknown(type: string, name: string, ttl: number, data: Uint8Array): Answer {
+  const answer: Answer = { type: 'NULL', name, ttl, data: Buffer.from(data) }
+  return Object.assign(answer, { type })
 }
 
 function strings(text: string | readonly (string | Uint8Array)[]): Buffer[] {
