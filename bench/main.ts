@@ -1,15 +1,17 @@
-// npm run bench [-- container|ibe|signature|delivery|haraka]: the figures of docs/benchmarks.md, side by side with the bare thing in one run.
+// npm run bench [-- container|ibe|signature|schemes|delivery|haraka]: the figures of docs/benchmarks.md, side by side with the bare thing in one run.
 import { benchContainer } from './container.ts'
 import { benchTransport } from './delivery.ts'
 import { benchHaraka } from './haraka.ts'
 import { benchIbe } from './ibe.ts'
 import { benchSignature } from './signature.ts'
+import { benchSchemes } from './schemes.ts'
 import { formatReport, isReached, type Row } from './report.ts'
 
 const BENCHES: Record<string, () => Promise<readonly Row[]>> = {
   container: benchContainer,
   ibe: ibeRows,
   signature: benchSignature,
+  schemes: benchSchemes,
   delivery: benchTransport,
   haraka: benchHaraka,
 }
