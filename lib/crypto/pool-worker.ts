@@ -1,5 +1,5 @@
 // One place in a worker pool: a thread, or the wait before the next one. It runs one job at a time.
-import { Worker } from 'node:worker_threads'
+import { Worker, type ResourceLimits } from 'node:worker_threads'
 import { TempError } from '../errors.ts'
 import { pack, unpackError } from './job-messages.ts'
 import type { WorkerMessage } from './job-messages.ts'
@@ -17,6 +17,7 @@ export interface Job {
 export interface PlaceOptions {
   readonly entry: string
   readonly jobTimeoutMs: number
+  readonly resourceLimits: ResourceLimits
   readonly log: (line: string) => void
   /** Called whenever this place may have become free, or gone into a wait. */
   readonly onChange: () => void
@@ -82,7 +83,8 @@ export class Place {
 
   #start(): Worker {
     if (this.#worker !== undefined) return this.#worker
-    const worker = new Worker(this.#options.entry)
+    const { entry, resourceLimits } = this.#options
+    const worker = new Worker(entry, { resourceLimits })
     this.#worker = worker
     this.#ready = false
     worker.unref()

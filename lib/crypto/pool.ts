@@ -1,4 +1,5 @@
 // A pool of worker threads for work that blocks: a bounded queue in front, lost threads replaced.
+import type { ResourceLimits } from 'node:worker_threads'
 import { TempError } from '../errors.ts'
 import type { JobTable } from './job-messages.ts'
 import { Place } from './pool-worker.ts'
@@ -14,6 +15,8 @@ export interface PoolOptions {
   readonly queueLimit: number
   /** A job that takes longer loses its thread and fails as TempError crypto/worker. Starting counts. */
   readonly jobTimeoutMs?: number
+  /** Of each thread. One that needs more is lost, and its job fails as TempError crypto/worker. */
+  readonly resourceLimits?: ResourceLimits
   readonly log?: (line: string) => void
 }
 
@@ -36,6 +39,7 @@ export function createWorkerPool<Jobs extends JobTable<Jobs>>(
   options: PoolOptions,
 ): WorkerPool<Jobs> {
   const { entry, size, queueLimit, jobTimeoutMs = JOB_TIMEOUT_MS, log = () => {} } = options
+  const { resourceLimits = {} } = options
   const queue: Job[] = []
   let closed = false
 
@@ -53,7 +57,7 @@ export function createWorkerPool<Jobs extends JobTable<Jobs>>(
   }
   const places = Array.from(
     { length: size },
-    () => new Place({ entry, jobTimeoutMs, log, onChange: next }),
+    () => new Place({ entry, jobTimeoutMs, resourceLimits, log, onChange: next }),
   )
   const enqueue = (job: Job): void => {
     if (closed) return job.reject(new TempError('crypto/worker', 'the worker pool was closed'))

@@ -10,9 +10,13 @@ import type { KeySource } from '../ibe/key-source.ts'
 import { createIbeScheme, IBE } from '../ibe/mail-scheme.ts'
 import type { CorrespondentKeys } from '../mail/correspondent-keys.ts'
 import type { Scheme, SchemeKind, SchemeSettings } from '../mail/scheme.ts'
+import { createOpenPgpScheme } from '../openpgp/mail-scheme.ts'
+import type { OpenPgpPool } from '../openpgp/openpgp.ts'
+import { OPENPGP } from '../openpgp/settings.ts'
 import type { TableFile } from '../protection/table-file.ts'
 import { createSharedKeyScheme } from '../shared-key/mail-scheme.ts'
 import { SHARED_KEY } from '../shared-key/settings.ts'
+import type { VaultContents } from '../vault/contents.ts'
 import type { KeyRing } from '../vault/key-ring.ts'
 import type { SharedSettings } from './settings.ts'
 
@@ -26,6 +30,8 @@ export interface SchemeParts {
   readonly keyRing: KeyRing
   /** Public keys and certificates of others. */
   readonly correspondentKeys: CorrespondentKeys
+  readonly openPgpPool: OpenPgpPool
+  readonly normalizeAddress: (address: string) => string
   readonly settings: SharedSettings
   readonly table: TableFile
 }
@@ -37,6 +43,8 @@ interface Entry {
 
 type SettingsOf = (site: string) => SchemeSettings
 
+const NO_SITES: VaultContents = new Map()
+
 /** Asked in this order whether a message is theirs: of the form that several share, ibe takes what no other one knows. */
 const SCHEMES: readonly Entry[] = [
   {
@@ -44,12 +52,25 @@ const SCHEMES: readonly Entry[] = [
     create: ({ keyRing, settingsOf }) => createSharedKeyScheme({ keys: keyRing, settingsOf }),
   },
   { kind: AGE, create: ({ keyRing }) => createAgeScheme({ identities: keyRing }) },
+  {
+    kind: OPENPGP,
+    create: ({ keyRing, openPgpPool, ...parts }) =>
+      createOpenPgpScheme({
+        ...parts,
+        pool: openPgpPool,
+        // A gateway of a KGC has no vault: it seals, and neither signs nor opens.
+        keys: parts.settings.kgc ? NO_KEYS : keyRing,
+        opensUnbound: () => false,
+      }),
+  },
   { kind: IBE, create: (parts) => createIbeScheme(parts) },
   {
     kind: BB2,
     create: (parts) => createBb2Scheme({ ...parts, isAllowed: () => parts.settings.allowBb2 }),
   },
 ]
+
+const NO_KEYS = { contents: async () => NO_SITES, latest: async () => NO_SITES }
 
 /** What a line of the domain table may name. */
 export const SCHEME_KINDS: readonly SchemeKind[] = SCHEMES.map(({ kind }) => kind)

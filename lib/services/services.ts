@@ -18,6 +18,8 @@ import { createOwnGenerations } from '../ibe/signature/own-generations.ts'
 import { createIbeSignatures } from '../ibe/signature/signatures.ts'
 import type { KeyDirectory } from '../key-directory/directory.ts'
 import type { Scheme } from '../mail/scheme.ts'
+import { createOpenPgpKeyFormat } from '../openpgp/key-format.ts'
+import { createOpenPgpPool, type OpenPgpPool } from '../openpgp/openpgp.ts'
 import type { Signatures } from '../mail/signature.ts'
 import { openTableFile, type TableFile } from '../protection/table-file.ts'
 import { activeEntries } from '../vault/contents.ts'
@@ -46,6 +48,8 @@ export interface Services {
   readonly keys: KeySource
   /** Public keys and certificates of others. */
   readonly correspondentKeys: KeyDirectory
+  /** For keys of our own, too. */
+  readonly openPgpPool: OpenPgpPool
   readonly schemes: readonly Scheme[]
   readonly signatures: Signatures
   readonly delivery: Delivery
@@ -132,13 +136,18 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
       log,
     })
   const keys: KeySource = remote ?? masterKeys
+  const openPgpPool = createOpenPgpPool({
+    size: Math.max(1, Math.ceil(settings.workers / 2)),
+    queueLimit: settings.workerQueue,
+    log: (line) => log('error', line),
+  })
   const correspondentKeys = createCorrespondentKeys({
     settings,
     // What their schemes read: one line each.
-    formats: [],
     resolver,
     cache,
     store,
+    formats: [createOpenPgpKeyFormat({ pool: openPgpPool, normalizeAddress })],
     clock,
     log,
   })
@@ -172,6 +181,7 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     delivery,
     hostedPolicies,
     correspondentKeys,
+    openPgpPool,
     signatures: createIbeSignatures({
       engine: createSignatureEngine({ pool }),
       keys,
@@ -191,6 +201,8 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
       keys,
       keyRing,
       correspondentKeys,
+      openPgpPool,
+      normalizeAddress,
       settings,
       table,
     }),
@@ -207,7 +219,7 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
       masterKeys.held.clear()
       remote?.close()
       sources.close()
-      await Promise.all([pool.close(), bb2Pool.close(), delivery.close()])
+      await Promise.all([pool.close(), bb2Pool.close(), openPgpPool.close(), delivery.close()])
       await Promise.all([cache.close(), store.close()])
     },
   }

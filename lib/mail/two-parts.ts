@@ -1,0 +1,74 @@
+// A body of two parts, in memory and with their very bytes: multipart/signed and multipart/encrypted, RFC 1847 section 2.
+import { contentTypeOf } from './content-type.ts'
+import { findBlankLine, parseFields, type Field } from './header.ts'
+import { closeBody, type Message } from './message.ts'
+import { malformed } from './part-reader.ts'
+
+export interface Part {
+  /** Header and body, without the line end that belongs to the delimiter: what a signature is over (RFC 1847 section 2.1). */
+  readonly raw: Uint8Array
+  readonly fields: readonly Field[]
+  readonly body: Uint8Array
+}
+
+/** Whether the root of a message is of this type and of this protocol, both in lower case. */
+export function hasProtocol(fields: readonly Field[], type: string, protocol: string): boolean {
+  const found = contentTypeOf(fields)
+  return found?.type === type && found.parameters.get('protocol')?.toLowerCase() === protocol
+}
+
+/**
+ * What stands before the first delimiter and behind the last is nobody's content (RFC 2046 section 5.1.1). The body is closed
+ * in any case. PermError mail/malformed if there are not two parts, or more octets than `limit`.
+ */
+export async function readTwoParts(
+  message: Message,
+  limit: number,
+): Promise<readonly [Part, Part]> {
+  const boundary = contentTypeOf(message.fields)?.parameters.get('boundary')
+  if (!boundary) throw malformed('boundary: the parameter is missing')
+  // A delimiter that begins the body has its line end before it.
+  const body = Buffer.concat([Buffer.from('\r\n'), await collectLimited(message, limit)])
+  const parts = cut(body, `\r\n--${boundary}`).map(partOf)
+  const [first, second] = parts
+  if (!first || !second || parts.length !== 2) throw malformed('there are not two parts')
+  return [first, second]
+}
+
+async function collectLimited(message: Message, limit: number): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = []
+  let length = 0
+  try {
+    for await (const piece of message.body) {
+      length += piece.length
+      if (length > limit) throw malformed(`longer than ${limit} octets`)
+      pieces.push(piece)
+    }
+  } finally {
+    await closeBody(message)
+  }
+  return Buffer.concat(pieces)
+}
+
+/** White space behind a delimiter is not looked at; what else stands there makes it another boundary. */
+function cut(body: Buffer, delimiter: string): Uint8Array[] {
+  const parts: Uint8Array[] = []
+  let start: number | undefined
+  for (let at = body.indexOf(delimiter); at !== -1; at = body.indexOf(delimiter, at + 2)) {
+    const behind = at + delimiter.length
+    const line = body.subarray(behind, behind + 80).toString('latin1')
+    const [rest] = /^(?:--)?[ \t]*(?:\r\n|$)/.exec(line) ?? []
+    if (rest === undefined) continue
+    if (start !== undefined) parts.push(body.subarray(start, Math.max(start, at)))
+    if (rest.startsWith('--')) return parts
+    if (parts.length === 2) throw malformed('there are not two parts')
+    start = behind + rest.length
+  }
+  throw malformed('it ends before its last delimiter')
+}
+
+function partOf(raw: Uint8Array): Part {
+  const end = findBlankLine(raw)
+  if (end === -1) throw malformed('a part without an empty line')
+  return { raw, fields: parseFields(raw.subarray(0, end)), body: raw.subarray(end + 2) }
+}

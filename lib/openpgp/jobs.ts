@@ -1,0 +1,69 @@
+// What the workers do for OpenPGP. All of it goes through the library, which is not to be trusted with our time and memory.
+import { readKeys, problemWith, type CertificateFacts } from './certificates.ts'
+import { setUpLibrary } from './library.ts'
+import { open, type Opened } from './opening.ts'
+import { generate, renew, revoke, unlock, type KeyType } from './own-key-changes.ts'
+import { seal } from './sealing.ts'
+import { verify, type SignatureFacts } from './signatures.ts'
+
+/** Secret keys and certificates are binary; several are one after the other. RFC 9580 sections 10.1 and 10.2. */
+export interface OpenPgpJobs {
+  /** Of certificates or of secret keys, armored or binary: what everybody may know. PermError openpgp/key. */
+  readonly readKeys: (args: { keys: Uint8Array }) => Promise<{ found: readonly CertificateFacts[] }>
+  /** Why nothing can be sealed for a certificate now. */
+  readonly problemWith: (args: { certificate: Uint8Array }) => Promise<string | undefined>
+  /** Signed by the first of the secret keys that can sign now, if there is one. PermError openpgp/key. */
+  readonly seal: (args: {
+    content: Uint8Array
+    certificates: Uint8Array
+    secretKeys: Uint8Array
+  }) => Promise<Uint8Array>
+  /** PermError openpgp/decrypt, with one text whatever the reason. */
+  readonly open: (args: {
+    message: Uint8Array
+    secretKeys: Uint8Array
+    weakCiphers: 'open' | 'refuse'
+  }) => Promise<Opened>
+  readonly verify: (args: {
+    content: Uint8Array
+    signatures: Uint8Array
+    certificates: Uint8Array
+  }) => Promise<{ found: readonly SignatureFacts[] }>
+  readonly generate: (args: {
+    type: KeyType
+    name: string
+    address: string
+    expiresSeconds: number
+  }) => Promise<Uint8Array>
+  /** With another time of expiry, counted from now. */
+  readonly renew: (args: { secretKey: Uint8Array; expiresSeconds: number }) => Promise<Uint8Array>
+  readonly revoke: (args: {
+    secretKey: Uint8Array
+    reason: 'retired' | 'compromised'
+  }) => Promise<Uint8Array>
+  /** Without its passphrase. */
+  readonly unlock: (args: { secretKey: Uint8Array; passphrase: string }) => Promise<Uint8Array>
+}
+
+export function createJobs(): OpenPgpJobs {
+  setUpLibrary()
+  return {
+    readKeys: (args) => wiping(args.keys, async () => ({ found: await readKeys(args) })),
+    problemWith,
+    seal: (args) => wiping(args.secretKeys, () => seal(args)),
+    open: (args) => wiping(args.secretKeys, () => open(args)),
+    verify: async (args) => ({ found: await verify(args) }),
+    generate,
+    renew: (args) => wiping(args.secretKey, () => renew(args)),
+    revoke: (args) => wiping(args.secretKey, () => revoke(args)),
+    unlock: (args) => wiping(args.secretKey, () => unlock(args)),
+  }
+}
+
+async function wiping<T>(secret: Uint8Array, use: () => Promise<T>): Promise<T> {
+  try {
+    return await use()
+  } finally {
+    secret.fill(0)
+  }
+}

@@ -1,0 +1,191 @@
+// Opening a message with keys of ours. In the workers. All that can go wrong has one outcome, so that nobody learns from it.
+import { createHash } from 'node:crypto'
+import {
+  decrypt,
+  decryptSessionKeys,
+  enums,
+  Message,
+  PacketList,
+  PublicKeyEncryptedSessionKeyPacket,
+  readMessage,
+  readPrivateKeys,
+  type DecryptedSessionKey,
+  type KeyID,
+  type PrivateKey,
+} from 'openpgp'
+import { PermError } from '../errors.ts'
+import { cipherOf, STRONG_CIPHERS, WEAK_CIPHERS, type Cipher } from './library.ts'
+import { MOST_HIDDEN_TRIES, MOST_NAMED_TRIES, MOST_SIGNATURES } from './limits.ts'
+import { findData } from './packets.ts'
+
+export interface Opened {
+  readonly content: Uint8Array
+  /** Of our keys for which the message is sealed: their fingerprints. */
+  readonly openers: readonly string[]
+  /** Such as aes256. */
+  readonly cipher: string
+  readonly isWeak: boolean
+  /** Names the session key, in hexadecimal. */
+  readonly sealedKeyId: string
+  /** The packets, one after the other; those over the limit are left out, and the message then counts as unsigned. */
+  readonly signatures: Uint8Array
+}
+
+interface OpenArgs {
+  readonly message: Uint8Array
+  readonly secretKeys: Uint8Array
+  readonly weakCiphers: 'open' | 'refuse'
+}
+
+export async function open({ message, secretKeys, weakCiphers }: OpenArgs): Promise<Opened> {
+  try {
+    const dataAt = findData(message)
+    const keys = await readPrivateKeys({ binaryKeys: secretKeys })
+    const ciphers = [...STRONG_CIPHERS, ...(weakCiphers === 'open' ? WEAK_CIPHERS : [])]
+    const sessionKeys = await readMessage({ binaryMessage: message })
+    return await openWith(
+      attempts(sealedKeys(sessionKeys), keys),
+      message.subarray(dataAt),
+      ciphers,
+    )
+  } catch (cause) {
+    // The cause is not told: it would not cross to the other thread either.
+    throw new PermError('openpgp/decrypt', 'the message does not open', { cause })
+  }
+}
+
+async function openWith(
+  tries: Iterable<Attempt>,
+  data: Uint8Array,
+  ciphers: readonly Cipher[],
+): Promise<Opened> {
+  let opened: Omit<Opened, 'openers'> | undefined
+  let sessionKey: Uint8Array | undefined
+  const openers = new Set<string>()
+  for (const { sealed, key } of tries) {
+    const fingerprint = key.getFingerprint()
+    if (openers.has(fingerprint)) continue
+    for (const candidate of await sessionKeysOf(sealed, key, ciphers)) {
+      if (!opened) {
+        opened = await contentOf(data, candidate, ciphers)
+        if (!opened) continue
+        sessionKey = candidate.data
+      }
+      // Whoever has the same session key was meant too: a packet that only names a key of ours proves nothing.
+      if (sessionKey && Buffer.compare(candidate.data, sessionKey) === 0) openers.add(fingerprint)
+    }
+  }
+  if (!opened) throw new Error('no session key opens it')
+  return { ...opened, openers: [...openers] }
+}
+
+interface SealedSessionKey {
+  readonly keyId: KeyID
+  readonly bytes: Uint8Array
+}
+
+function sealedKeys(message: Message<Uint8Array>): SealedSessionKey[] {
+  return message.packets
+    .filterByTag(enums.packet.publicKeyEncryptedSessionKey)
+    .flatMap((packet) =>
+      packet instanceof PublicKeyEncryptedSessionKeyPacket
+        ? [{ keyId: keyIdOf(packet), bytes: packet.write() }]
+        : [],
+    )
+}
+
+// Its types leave the field out.
+function keyIdOf(packet: PublicKeyEncryptedSessionKeyPacket): KeyID {
+  return (packet as unknown as { readonly publicKeyID: KeyID }).publicKeyID
+}
+
+interface Attempt {
+  /** A PKESK. */
+  readonly sealed: Uint8Array
+  readonly key: PrivateKey
+}
+
+/** RFC 9580 section 5.1.8: a key ID of zeros is anybody's. Those that name a key come first. */
+function* attempts(
+  packets: readonly SealedSessionKey[],
+  keys: readonly PrivateKey[],
+): Generator<Attempt> {
+  const isHidden = ({ keyId }: SealedSessionKey): boolean => /^0*$/.test(keyId.toHex())
+  for (const key of keys) {
+    const named = packets.filter(
+      (packet) => !isHidden(packet) && key.getKeyIDs().some((id) => id.equals(packet.keyId)),
+    )
+    for (const { bytes } of named.slice(0, MOST_NAMED_TRIES)) yield { sealed: bytes, key }
+  }
+  let left = MOST_HIDDEN_TRIES
+  for (const { bytes } of packets.filter(isHidden)) {
+    for (const key of keys) {
+      if (left-- <= 0) return
+      yield { sealed: bytes, key }
+    }
+  }
+}
+
+/** Several for RSA, of which at most one is the true one: what is random keeps the time the same. */
+async function sessionKeysOf(
+  sealed: Uint8Array,
+  key: PrivateKey,
+  ciphers: readonly Cipher[],
+): Promise<DecryptedSessionKey[]> {
+  const copy = new PublicKeyEncryptedSessionKeyPacket() // the library uses it up
+  copy.read(sealed)
+  const list = new PacketList<PublicKeyEncryptedSessionKeyPacket>()
+  list.push(copy)
+  return decryptSessionKeys({
+    message: new Message(list),
+    decryptionKeys: key,
+    config: {
+      constantTimePKCS1DecryptionSupportedSymmetricAlgorithms: new Set(
+        ciphers.map((name) => enums.symmetric[name]),
+      ),
+    },
+  }).catch(() => [])
+}
+
+async function contentOf(
+  data: Uint8Array,
+  { data: sessionKey, algorithm }: DecryptedSessionKey,
+  ciphers: readonly Cipher[],
+): Promise<Omit<Opened, 'openers'> | undefined> {
+  const message = await readMessage({ binaryMessage: data }) // anew: the library uses it up
+  const cipher = cipherOutside(message) ?? algorithm
+  const known = ciphers.find((name) => name === cipher)
+  if (!known) return undefined
+  const result = await decrypt({
+    message,
+    sessionKeys: { data: sessionKey, algorithm: known },
+    format: 'binary',
+  }).catch(() => undefined)
+  if (!result) return undefined
+  for (const { verified } of result.signatures) verified.catch(() => {}) // asked later, with keys
+  return {
+    content: result.data,
+    cipher: known,
+    isWeak: WEAK_CIPHERS.includes(known),
+    sealedKeyId: createHash('sha256')
+      .update('HISHO-V2-OPENPGP-SESSION-KEY')
+      .update(sessionKey)
+      .digest('hex'),
+    signatures: await signaturePackets(result.signatures),
+  }
+}
+
+/** A SEIPD of version 2 says it itself, and its session key does not: RFC 9580 section 5.13.2. */
+function cipherOutside(message: Message<Uint8Array>): Cipher | undefined {
+  const data = message.packets[0]
+  const number = data && 'cipherAlgorithm' in data ? data.cipherAlgorithm : undefined
+  return typeof number === 'number' ? cipherOf(number) : undefined
+}
+
+async function signaturePackets(
+  signatures: Awaited<ReturnType<typeof decrypt>>['signatures'],
+): Promise<Uint8Array> {
+  if (signatures.length > MOST_SIGNATURES) return new Uint8Array()
+  const all = await Promise.all(signatures.map(({ signature }) => signature))
+  return Buffer.concat(all.map(({ packets }) => packets.write()))
+}

@@ -1,0 +1,74 @@
+// What signatures over some content say. In the workers. RFC 9580 section 5.2.
+import {
+  createMessage,
+  enums,
+  PacketList,
+  readSignature,
+  Signature,
+  verify as check,
+  type Key,
+  type SignaturePacket,
+} from 'openpgp'
+import { parse } from './certificates.ts'
+import { MOST_SIGNATURES } from './limits.ts'
+
+export type SignatureFacts =
+  | { readonly status: 'good'; readonly fingerprint: string }
+  /** Good when it was made; since then its key has been revoked, or has expired. */
+  | { readonly status: 'outdated'; readonly fingerprint: string }
+  | { readonly status: 'bad'; readonly fingerprint: string }
+  /** Made by no key that we were given. */
+  | { readonly status: 'unknown' }
+
+interface VerifyArgs {
+  readonly content: Uint8Array
+  readonly signatures: Uint8Array
+  readonly certificates: Uint8Array
+}
+
+/** Of content that has none, or whose signatures are none or too many: nothing. */
+export async function verify(args: VerifyArgs): Promise<SignatureFacts[]> {
+  const packets = await packetsOf(args.signatures)
+  if (packets.length === 0 || packets.length > MOST_SIGNATURES) return []
+  const keys = await parse(args.certificates)
+  return Promise.all(packets.map((packet) => factsOf(packet, keys, args.content)))
+}
+
+async function packetsOf(bytes: Uint8Array): Promise<readonly SignaturePacket[]> {
+  try {
+    return [...(await readSignature({ binarySignature: bytes })).packets]
+  } catch {
+    return []
+  }
+}
+
+async function factsOf(
+  packet: SignaturePacket,
+  keys: readonly Key[],
+  content: Uint8Array,
+): Promise<SignatureFacts> {
+  const { issuerKeyID, signatureType } = packet
+  const isOfContent =
+    signatureType === enums.signature.binary || signatureType === enums.signature.text
+  const key = keys.find((one) => one.getKeyIDs().some((id) => id.equals(issuerKeyID)))
+  if (!key) return { status: 'unknown' }
+  const fingerprint = key.getFingerprint()
+  const list = new PacketList<SignaturePacket>()
+  list.push(packet)
+  const { signatures } = await check({
+    message: await createMessage({ binary: content }),
+    signature: new Signature(list),
+    verificationKeys: key,
+    format: 'binary',
+  })
+  const isGood = await Promise.all(signatures.map(({ verified }) => verified)).then(
+    (all) => all.length === 1,
+    () => false,
+  )
+  if (!isGood || !isOfContent) return { status: 'bad', fingerprint }
+  const isValidNow = await key.getSigningKey(issuerKeyID).then(
+    () => true,
+    () => false,
+  )
+  return { status: isValidNow ? 'good' : 'outdated', fingerprint }
+}
