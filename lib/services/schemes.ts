@@ -17,6 +17,7 @@ import type { TableFile } from '../protection/table-file.ts'
 import { createSharedKeyScheme } from '../shared-key/mail-scheme.ts'
 import { SHARED_KEY } from '../shared-key/settings.ts'
 import type { VaultContents } from '../vault/contents.ts'
+import type { Trust } from '../smime/trust/trust.ts'
 import type { KeyRing } from '../vault/key-ring.ts'
 import type { SharedSettings } from './settings.ts'
 
@@ -32,6 +33,8 @@ export interface SchemeParts {
   readonly correspondentKeys: CorrespondentKeys
   readonly openPgpPool: OpenPgpPool
   readonly normalizeAddress: (address: string) => string
+  /** Which certificates may be believed. */
+  readonly smimeTrust: Trust
   readonly settings: SharedSettings
   readonly table: TableFile
 }

@@ -31,6 +31,7 @@ import { createRemoteKeys } from './kgc-keys.ts'
 import { createParameterSources, createStore } from './parameter-sources.ts'
 import { createSchemes, SCHEME_KINDS } from './schemes.ts'
 import type { SharedSettings } from './settings.ts'
+import { createSmimeTrust } from './smime-trust.ts'
 
 export type Log = (level: 'info' | 'notice' | 'warn' | 'error', message: string) => void
 
@@ -203,6 +204,7 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
       correspondentKeys,
       openPgpPool,
       normalizeAddress,
+      smimeTrust: createSmimeTrust({ settings: settings.smime, resolver, cache, clock }),
       settings,
       table,
     }),

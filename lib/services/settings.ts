@@ -4,6 +4,7 @@ import type { RedisNode, RedisTarget } from '../cache/redis.ts'
 import { reader, type Ini, type Reader } from './ini-reader.ts'
 import { parseKeySettings, type KeySettings } from './key-settings.ts'
 import { parseKgcSettings, type KgcSettings } from './kgc-settings.ts'
+import { parseSmimeSettings, type SmimeSettings } from './smime-settings.ts'
 import {
   parseDoh,
   parseWellKnown,
@@ -31,6 +32,7 @@ export interface SharedSettings {
   readonly wellKnown: WellKnownSettings | undefined
   /** Public keys and certificates of others. */
   readonly correspondents: KeySettings
+  readonly smime: SmimeSettings
   readonly ttl: { readonly floorSeconds: number; readonly ceilingSeconds: number }
   /** Whether mail may be sent in the paper's own format where a domain publishes nothing newer. */
   readonly allowBb2: boolean
@@ -73,6 +75,7 @@ export function parseSharedSettings(ini: Ini, configDirectory: string): SharedSe
     doh: parseDoh(read, inConfig),
     wellKnown: parseWellKnown(read, inConfig),
     correspondents: parseKeySettings(read, inConfig),
+    smime: parseSmimeSettings(read, inConfig),
     ttl: { floorSeconds, ceilingSeconds },
     allowBb2: read.boolean('parameters', 'allow_bb2'),
     redis: redisSettings(read, inConfig),

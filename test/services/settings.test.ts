@@ -11,6 +11,7 @@ import {
   parseWellKnownPluginSettings,
 } from '../../lib/services/plugin-settings.ts'
 import { parseSharedSettings } from '../../lib/services/settings.ts'
+import { certify } from '../support/certificates.ts'
 
 interface Loader {
   module_config(directory: string): { get(name: string, type?: string): unknown }
@@ -48,6 +49,25 @@ describe('the settings that all plugins share', () => {
     assert.equal(settings.storeDirectory, '/etc/haraka/config/hisho.store')
     assert.equal(settings.doh, undefined)
     assert.deepEqual(settings.wellKnown, { port: 443, timeoutMs: 3000 })
+  })
+
+  it('name the authorities for S/MIME, and refuse what is no certificate', () => {
+    assert.deepEqual(shared().smime.anchors, [])
+    assert.equal(shared().smime.revocation, 'soft')
+    assert.throws(() => shared({ smime: { revocation: 'maybe' } }), /\[smime\] revocation/)
+    const folder = mkdtempSync(join(tmpdir(), 'hisho-settings-'))
+    try {
+      const file = join(folder, 'anchors.pem')
+      const { certificate, der } = certify('/CN=root')
+      writeFileSync(file, `root:\n${certificate}\n${certificate}`)
+      assert.deepEqual(shared({ smime: { anchors_file: file } }).smime.anchors, [der, der])
+      for (const text of ['', '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n']) {
+        writeFileSync(file, text)
+        assert.throws(() => shared({ smime: { anchors_file: file } }), /\[smime\] anchors_file/)
+      }
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
   })
 
   it('name a resolver over HTTPS', () => {

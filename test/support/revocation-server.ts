@@ -46,7 +46,7 @@ export async function startRevocationServer(): Promise<RevocationServer> {
     writeFileSync(join(folder, name), content)
     return name
   }
-  const openssl = (...args: readonly string[]): void => {
+  const openssl = (args: readonly string[]): void => {
     execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' })
   }
   const serialOf = ({ der }: Certified): string =>
@@ -60,8 +60,14 @@ export async function startRevocationServer(): Promise<RevocationServer> {
     write('authority', authority.certificate)
     write('responder', responder.certificate + responder.privateKey)
     openssl(
-      ...['ocsp', '-index', writeIndex(), '-CA', 'authority', '-rsigner', 'responder'],
-      ...['-reqin', 'request', '-respout', 'response', '-nmin', '10'],
+      ['ocsp', '-index', writeIndex(), '-CA', 'authority', '-rsigner', 'responder'].concat([
+        '-reqin',
+        'request',
+        '-respout',
+        'response',
+        '-nmin',
+        '10',
+      ]),
     )
     return readFileSync(join(folder, 'response'))
   }
@@ -112,10 +118,14 @@ export async function startRevocationServer(): Promise<RevocationServer> {
       write('authority', authority.certificate)
       write('key', authority.privateKey)
       openssl(
-        ...['ca', '-gencrl', '-config', 'config', '-cert', 'authority', '-keyfile', 'key'],
-        ...['-crlsec', String(hours * 3600), '-out', 'list.pem'],
+        ['ca', '-gencrl', '-config', 'config', '-cert', 'authority', '-keyfile', 'key'].concat([
+          '-crlsec',
+          String(hours * 3600),
+          '-out',
+          'list.pem',
+        ]),
       )
-      openssl('crl', '-in', 'list.pem', '-outform', 'DER', '-out', 'list')
+      openssl(['crl', '-in', 'list.pem', '-outform', 'DER', '-out', 'list'])
       list = readFileSync(join(folder, 'list'))
     },
     answerFor(authority, responder = authority) {

@@ -2,7 +2,14 @@
 import { createHash, X509Certificate, type KeyObject } from 'node:crypto'
 import { PermError } from '../../errors.ts'
 import { parseCertificate, readExtensions } from '../../x509/certificate.ts'
-import { TAG, expectTag, readElement, readElements, readObjectIdentifier, type Element } from '../../x509/der.ts'
+import {
+  TAG,
+  expectTag,
+  readElement,
+  readElements,
+  readObjectIdentifier,
+  type Element,
+} from '../../x509/der.ts'
 import {
   element,
   nullValue,
@@ -121,8 +128,7 @@ function responderKeys(
 function checkNonce(extensions: Element | undefined, nonce: Uint8Array | undefined): void {
   for (const [id, { critical, value }] of readExtensions(extensions)) {
     if (id === OID.nonce) {
-      const isOurs =
-        nonce === undefined || Buffer.compare(value, octetString(nonce)) === 0
+      const isOurs = nonce === undefined || Buffer.compare(value, octetString(nonce)) === 0
       if (!isOurs) throw refused('is the answer to another question')
     } else if (critical) throw refused(`has ${id}, which is not known here`)
   }

@@ -1,7 +1,14 @@
 // Where a certificate says that it can be asked whether it is revoked: RFC 5280 sections 4.2.1.13 and 4.2.2.1.
 import { PermError } from '../../errors.ts'
 import type { Certificate } from '../../x509/certificate.ts'
-import { TAG, expectTag, readElement, readElements, readObjectIdentifier, type Element } from '../../x509/der.ts'
+import {
+  TAG,
+  expectTag,
+  readElement,
+  readElements,
+  readObjectIdentifier,
+  type Element,
+} from '../../x509/der.ts'
 
 export interface Places {
   readonly ocsp: readonly string[]

@@ -71,7 +71,11 @@ export function readRevocationList(der: Uint8Array, issuer: Link): RevocationLis
 }
 
 /** Why it says nothing of this certificate. undefined: it does. */
-export function scopeProblem({ scope }: RevocationList, { certificate }: Link, place: string): string | undefined {
+export function scopeProblem(
+  { scope }: RevocationList,
+  { certificate }: Link,
+  place: string,
+): string | undefined {
   if (scope.places && !scope.places.includes(place)) return 'the list is of another place'
   const kind = certificate.isAuthority ? 'authorities' : 'users'
   return scope.only === undefined || scope.only === kind ? undefined : 'the list is for others'
@@ -81,7 +85,9 @@ function readEntry(entry: Element): readonly [string, string] {
   const [serial, , extensions] = members(entry)
   const number = Buffer.from(expectTag(serial, TAG.integer).content).toString('hex')
   let reason = 'unspecified'
-  for (const [id, { critical, value }] of extensions ? readExtensions(entryExtensions(extensions)) : []) {
+  for (const [id, { critical, value }] of extensions
+    ? readExtensions(entryExtensions(extensions))
+    : []) {
     if (id === EXTENSION.reason) {
       const { content } = expectTag(readElement(value), ENUMERATED)
       reason = REASONS[content[0] ?? 0] ?? reason

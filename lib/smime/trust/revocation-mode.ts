@@ -1,4 +1,5 @@
 // How much it matters whether a certificate is revoked.
+import type { SchemeSettings } from '../../mail/scheme.ts'
 import type { Link } from './chain.ts'
 
 /** `soft`: what nobody can say passes, and is noted. `hard`: it has to wait. */
@@ -16,4 +17,15 @@ export type RevocationStatus =
 export interface Revocation {
   /** Never rejects for what others answer, nor for their silence. */
   check(link: Link, issuer: Link): Promise<RevocationStatus>
+}
+
+/** What is wrong with `revocation` in a line of the domain table. */
+export function problemWithRevocation({ revocation }: SchemeSettings): string | undefined {
+  const isGood = revocation === undefined || revocationModeFrom(revocation) !== undefined
+  return isGood ? undefined : `must be one of ${REVOCATION_MODES.join(', ')}`
+}
+
+/** Of settings in which nothing is wrong. undefined: as config/hisho.ini says. */
+export function revocationModeFrom(value: unknown): RevocationMode | undefined {
+  return REVOCATION_MODES.find((mode) => mode === value)
 }

@@ -37,12 +37,7 @@ interface Judged {
 
 type Judge = (bytes: Uint8Array) => Judged
 
-export function createRevocation({
-  clock,
-  cache,
-  ask,
-  deadlineMs,
-}: RevocationOptions): Revocation {
+export function createRevocation({ clock, cache, ask, deadlineMs }: RevocationOptions): Revocation {
   const flights = createSingleFlight<string>()
   const lists = new Map<string, { readonly bytes: string; readonly list: RevocationList }>()
 
@@ -94,8 +89,7 @@ export function createRevocation({
       const list = readOnce(lists, key, bytes, issuer)
       const number = Buffer.from(link.certificate.serialNumber).toString('hex')
       const other = scopeProblem(list, link, url)
-      if (other !== undefined)
-        return { status: unknown(other), freshUntilMs: list.nextUpdateMs }
+      if (other !== undefined) return { status: unknown(other), freshUntilMs: list.nextUpdateMs }
       const { thisUpdateMs, nextUpdateMs } = list
       const place = `by the list of ${day(thisUpdateMs)}, good until ${day(nextUpdateMs)}`
       const reason = list.revoked.get(number)
