@@ -6,6 +6,7 @@ import type { CarryOptions } from './key-carrier.ts'
 import { exportSharedKey, importSharedKey, newSharedKey, retireSharedKey } from './keys.ts'
 import { listKeys } from './key-rows.ts'
 import { asDomain } from './options.ts'
+import { addPins } from './program-lookup.ts'
 import type { Run } from './program.ts'
 
 interface Shared {
@@ -24,8 +25,9 @@ const OWN = ['--age <domain>', 'an age identity of this domain of yours', asDoma
 export function addKeys(program: Command, run: Run): void {
   const keys = program
     .command('keys')
-    .description('keys that we share with other sites, and identities for age')
+    .description('keys that we share with other sites, identities for age, and keys of others')
   addNew(keys, run)
+  addPins(keys, run)
   withCarriage(
     keys
       .command('export')

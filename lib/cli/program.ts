@@ -32,6 +32,7 @@ import {
 } from './options.ts'
 import { checkParameters, showParameters } from './params.ts'
 import { addAccident, addKgc } from './program-keys.ts'
+import { addLookup } from './program-lookup.ts'
 import { addKeys } from './program-shared.ts'
 import { addTls } from './program-tls.ts'
 import { changePassphrase, listVault } from './vault.ts'
@@ -65,6 +66,7 @@ export function buildProgram(
   addKeys(program, run)
   addParams(program, run)
   addDomains(program, run)
+  addLookup(program, run)
   addTls(program, run)
   addFilters(program, run)
   addVault(program, run)
