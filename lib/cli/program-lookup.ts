@@ -1,6 +1,8 @@
 // The words of the command line that are about keys of others.
 import { Option, type Command } from 'commander'
+import { PermError } from '../errors.ts'
 import type { KeyKind } from '../mail/correspondent-keys.ts'
+import { showKeyRecord } from './key-record.ts'
 import { lookUp } from './lookup.ts'
 import { acceptKey, forgetKeys, listPins } from './pins.ts'
 import type { Run } from './program.ts'
@@ -49,4 +51,16 @@ export function addPins(keys: Command, run: Run): void {
     .action((address: string, { kind }: OfKind) =>
       run((context) => forgetKeys(context, { address, kind })),
     )
+  keys
+    .command('dns')
+    .description('the record that publishes a key of ours, for a zone with DNSSEC')
+    .option('--openpgp <address>', 'as OPENPGPKEY')
+    .option('--smime <address>', 'as SMIMEA')
+    .action(({ openpgp, smime }: Partial<Record<KeyKind, string>>) => {
+      if (openpgp !== undefined && smime === undefined)
+        return run((context) => showKeyRecord(context, 'openpgp', openpgp))
+      if (smime !== undefined && openpgp === undefined)
+        return run((context) => showKeyRecord(context, 'smime', smime))
+      throw new PermError('cli/usage', 'one of --openpgp ADDRESS and --smime ADDRESS')
+    })
 }

@@ -11,6 +11,7 @@ import { describe } from './hook.ts'
 
 const MAX_AGE_SECONDS = 3600
 const RETRY_AFTER_SECONDS = 60
+const TEXT = 'text/plain; charset=utf-8'
 
 export interface WellKnownText {
   readonly path: string
@@ -20,46 +21,75 @@ export interface WellKnownText {
   textFor(domain: string): Promise<string>
 }
 
+/** What is more than one text at one path. */
+export interface WellKnownPages {
+  /** For the log. */
+  readonly name: string
+  /** Of each answer with a body of theirs. */
+  readonly headers: Readonly<Record<string, string>>
+  /** Whether a path, without its query, is theirs. */
+  has(path: string): boolean
+  /** The host in its normal form. undefined: nothing is there. */
+  bodyFor(host: string, path: string): Promise<Uint8Array | undefined>
+}
+
 export interface WellKnownOptions {
   readonly texts: readonly WellKnownText[]
+  readonly pages?: readonly WellKnownPages[]
   readonly settings: () => WellKnownPluginSettings
   readonly log: Log
 }
 
 interface Answer {
   readonly status: number
-  readonly text: string
+  /** Of 200 as it is; else what a person reads. */
+  readonly body: string | Uint8Array
   readonly headers?: Readonly<Record<string, string>>
 }
 
-/** Answers for the paths of its texts alone, and never throws. */
-export function createWellKnown({ texts, settings, log }: WellKnownOptions): HttpHandler {
+/** Answers for the paths of its texts and pages alone, and never throws. */
+export function createWellKnown(options: WellKnownOptions): HttpHandler {
+  const { texts, settings, log } = options
+  const all = [...texts.map(pagesOf), ...(options.pages ?? [])]
   const serve = async (
-    text: WellKnownText,
+    pages: WellKnownPages,
     request: IncomingMessage,
     response: ServerResponse,
   ): Promise<void> => {
-    const answer = await answerTo(request, settings(), text).catch((error: unknown) => {
+    const answer = await answerTo(request, settings(), pages).catch((error: unknown) => {
       const known = error instanceof HishoError
       const reason = known || !(error instanceof Error) ? describe(error) : `a bug: ${error.stack}`
-      log(known ? 'warn' : 'error', `${text.path}: ${reason}`)
+      log(known ? 'warn' : 'error', `${pages.name}: ${reason}`)
       return error instanceof TempError ? LATER : FAILED
     })
     send(request, response, answer)
   }
   return (request, response, passOn) => {
     const { path } = targetOf(request)
-    const text = texts.find((one) => one.path === path)
-    if (!settings().enabled || text === undefined) return passOn()
-    serve(text, request, response).catch(() => response.destroy())
+    const pages = all.find((one) => one.has(path))
+    if (!settings().enabled || pages === undefined) return passOn()
+    serve(pages, request, response).catch(() => response.destroy())
   }
 }
 
-const NOT_FOUND: Answer = { status: 404, text: 'not found' }
-const FAILED: Answer = { status: 500, text: 'failed' }
+function pagesOf({ path, label, textFor }: WellKnownText): WellKnownPages {
+  return {
+    name: path,
+    headers: { 'Content-Type': TEXT },
+    has: (asked) => asked === path,
+    async bodyFor(host) {
+      if (!host.startsWith(`${label}.`)) return undefined
+      const text = await textFor(host.slice(label.length + 1))
+      return text === '' ? undefined : Buffer.from(text)
+    },
+  }
+}
+
+const NOT_FOUND: Answer = { status: 404, body: 'not found' }
+const FAILED: Answer = { status: 500, body: 'failed' }
 const LATER: Answer = {
   status: 503,
-  text: 'try again later',
+  body: 'try again later',
   headers: { 'Retry-After': String(RETRY_AFTER_SECONDS) },
 }
 
@@ -67,24 +97,25 @@ const LATER: Answer = {
 async function answerTo(
   request: IncomingMessage,
   { trustForwardedHost }: WellKnownPluginSettings,
-  text: WellKnownText,
+  pages: WellKnownPages,
 ): Promise<Answer> {
   const { method, headers, headersDistinct } = request
   if (method !== 'GET' && method !== 'HEAD')
-    return { status: 405, text: 'GET or HEAD', headers: { Allow: 'GET, HEAD' } }
+    return { status: 405, body: 'GET or HEAD', headers: { Allow: 'GET, HEAD' } }
   const hosts = headersDistinct['host'] ?? []
   // RFC 9112 section 3.2: more than one Host field is refused. Node would take the first.
-  if (hosts.length > 1) return { status: 400, text: 'more than one Host' }
+  if (hosts.length > 1) return { status: 400, body: 'more than one Host' }
   const forwarded = trustForwardedHost ? headersDistinct['x-forwarded-host'] : undefined
-  const host = forwarded?.join() ?? targetOf(request).host ?? hosts[0]
-  const domain = domainOf(host ?? '', `${text.label}.`)
-  const body = domain === undefined ? '' : await text.textFor(domain)
-  if (body === '') return NOT_FOUND
+  const target = targetOf(request)
+  const host = nameOf(forwarded?.join() ?? target.host ?? hosts[0] ?? '')
+  const body = host === undefined ? undefined : await pages.bodyFor(host, target.path)
+  if (body === undefined) return NOT_FOUND
   const etag = `"${createHash('sha256').update(body).digest('base64url')}"`
-  const cached = { ETag: etag, 'Cache-Control': `max-age=${MAX_AGE_SECONDS}` }
+  const { 'Content-Type': type = TEXT, ...shared } = pages.headers
+  const cached = { ...shared, ETag: etag, 'Cache-Control': `max-age=${MAX_AGE_SECONDS}` }
   return isHeld(headers['if-none-match'], etag)
-    ? { status: 304, text: '', headers: cached }
-    : { status: 200, text: body, headers: cached }
+    ? { status: 304, body: '', headers: cached }
+    : { status: 200, body, headers: { ...cached, 'Content-Type': type } }
 }
 
 /** RFC 9112 section 3.2.2: a target in absolute form is taken, and its host in place of the field. */
@@ -96,12 +127,11 @@ function targetOf({ url = '' }: IncomingMessage): {
   return host === undefined ? { host, path: url } : { host, path: path ?? '' }
 }
 
-/** `b.example` of `ibemail.b.example:443`. */
-function domainOf(host: string, prefix: string): string | undefined {
+/** `ibemail.b.example` of `Ibemail.b.example.:443`. */
+function nameOf(host: string): string | undefined {
   const [, name = ''] = /^([A-Za-z0-9.-]+)(?::\d{0,5})?$/.exec(host) ?? []
   try {
-    const normal = normalizeDomain(name)
-    return normal.startsWith(prefix) ? normal.slice(prefix.length) : undefined
+    return normalizeDomain(name)
   } catch (error) {
     if (error instanceof HishoError) return undefined
     throw error
@@ -117,12 +147,12 @@ function isHeld(condition: string | undefined, etag: string): boolean {
 function send(
   { method }: IncomingMessage,
   response: ServerResponse,
-  { status, text, headers }: Answer,
+  { status, body: said, headers }: Answer,
 ): void {
-  const body = Buffer.from(status === 200 || text === '' ? text : `${text}\n`)
+  const body = Buffer.from(typeof said !== 'string' || said === '' ? said : `${said}\n`)
   response.writeHead(status, {
     ...(status !== 304 && {
-      'Content-Type': 'text/plain; charset=utf-8',
+      'Content-Type': TEXT,
       'Content-Length': body.length,
       'X-Content-Type-Options': 'nosniff',
     }),

@@ -28,7 +28,7 @@ export function webPlacesOf(address: string): {
   readonly direct: WebPlace
 } {
   const { local, domain } = partsOf(address)
-  const file = `hu/${webHashOf(local)}?l=${encodeURIComponent(local)}`
+  const file = `hu/${hashOf(local)}?l=${encodeURIComponent(local)}`
   return {
     advanced: {
       host: `openpgpkey.${domain}`,
@@ -38,8 +38,13 @@ export function webPlacesOf(address: string): {
   }
 }
 
-/** 32 characters, of a local part without quotes. ASCII letters alone are made small. */
-export function webHashOf(local: string): string {
+/** 32 characters: the name of the file with the keys of this address. */
+export function webHashOf(address: string): string {
+  return hashOf(partsOf(address).local)
+}
+
+/** ASCII letters alone are made small. */
+function hashOf(local: string): string {
   const small = local.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase())
   return zBase32(createHash('sha1').update(small).digest())
 }

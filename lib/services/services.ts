@@ -28,6 +28,7 @@ import { createCorrespondentKeys } from './correspondent-keys.ts'
 import { createDelivery, type Delivery } from './delivery.ts'
 import { createHostedPolicies, type HostedPolicies } from './hosted-policies.ts'
 import { createRemoteKeys } from './kgc-keys.ts'
+import { createOwnPublicKeys, type OwnPublicKeys } from './own-public-keys.ts'
 import { createParameterSources, createStore } from './parameter-sources.ts'
 import { createSchemes, SCHEME_KINDS } from './schemes.ts'
 import type { SharedSettings } from './settings.ts'
@@ -49,6 +50,8 @@ export interface Services {
   readonly keys: KeySource
   /** Public keys and certificates of others. */
   readonly correspondentKeys: KeyDirectory
+  /** What others may have of our own. */
+  readonly ownPublicKeys: OwnPublicKeys
   /** For keys of our own, too. */
   readonly openPgpPool: OpenPgpPool
   readonly schemes: readonly Scheme[]
@@ -142,13 +145,14 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     queueLimit: settings.workerQueue,
     log: (line) => log('error', line),
   })
+  // What the schemes with public keys read: one line each.
+  const formats = [createOpenPgpKeyFormat({ pool: openPgpPool, normalizeAddress })]
   const correspondentKeys = createCorrespondentKeys({
     settings,
-    // What their schemes read: one line each.
     resolver,
     cache,
     store,
-    formats: [createOpenPgpKeyFormat({ pool: openPgpPool, normalizeAddress })],
+    formats,
     clock,
     log,
   })
@@ -182,6 +186,7 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     delivery,
     hostedPolicies,
     correspondentKeys,
+    ownPublicKeys: createOwnPublicKeys({ keyRing, formats }),
     openPgpPool,
     signatures: createIbeSignatures({
       engine: createSignatureEngine({ pool }),

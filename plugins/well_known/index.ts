@@ -1,11 +1,12 @@
-// hisho/well_known: what our own domains publish, over HTTP, for a proxy that has the certificates of ibemail.<domain> and
-// mta-sts.<domain>.
+// hisho/well_known: what our own domains publish, over HTTP, for a proxy that has the certificates of ibemail.<domain>,
+// mta-sts.<domain> and openpgpkey.<domain>.
 import type { HttpHost, Next, Plugin } from '../../lib/haraka/api.ts'
 import { CONT } from '../../lib/haraka/api.ts'
 import { logTo } from '../../lib/haraka/hook.ts'
 import { liveSettings } from '../../lib/haraka/live-settings.ts'
 import { readIni, servicesOf } from '../../lib/haraka/process.ts'
 import { registerWithoutGate } from '../../lib/haraka/registration.ts'
+import { keyPages } from '../../lib/haraka/well-known-keys.ts'
 import { parameterText, policyText } from '../../lib/haraka/well-known-texts.ts'
 import { createWellKnown, warnUnlessListening } from '../../lib/haraka/well-known.ts'
 import { parseWellKnownPluginSettings } from '../../lib/services/plugin-settings.ts'
@@ -29,6 +30,7 @@ export function serve_records(this: Plugin, next: Next, server: HttpHost): void 
   server.http.app.use(
     createWellKnown({
       texts: [parameterText(services), policyText(services)],
+      pages: [keyPages(services)],
       settings: () => settings.current(),
       log: logTo(this),
     }),
