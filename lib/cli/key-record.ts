@@ -5,11 +5,7 @@ import type { KeyKind } from '../mail/correspondent-keys.ts'
 import type { Context } from './context.ts'
 import { asUsage } from './encrypt.ts'
 
-export async function showKeyRecord(
-  context: Context,
-  kind: KeyKind,
-  given: string,
-): Promise<void> {
+export async function showKeyRecord(context: Context, kind: KeyKind, given: string): Promise<void> {
   const { ownPublicKeys, normalizeAddress, table } = context.services('with-table')
   const address = asUsage(given, normalizeAddress)
   if (!table.current().isLocal(address.slice(address.lastIndexOf('@') + 1)))

@@ -84,7 +84,9 @@ async function viewOf(services: Services, address: string): Promise<LookupView> 
 /** The first in the order of the line, as mail has it. */
 function chosen(views: readonly SchemeView[], { encrypt }: DomainRule): SchemeView | undefined {
   const good = views.find(({ status }) => status === 'usable')
-  return encrypt === 'required' ? good : (good ?? views.find(({ status }) => status === 'untrusted'))
+  return encrypt === 'required'
+    ? good
+    : (good ?? views.find(({ status }) => status === 'untrusted'))
 }
 
 async function offered(
@@ -110,7 +112,8 @@ async function offered(
 
 function sourceView(kind: KeyKind, report: SourceReport): SourceView {
   const { source, status } = report
-  if (status === 'none') return { kind, source, status, ...(report.isProven && { reason: 'proven' }) }
+  if (status === 'none')
+    return { kind, source, status, ...(report.isProven && { reason: 'proven' }) }
   if (status !== 'found') return { kind, source, status, reason: report.reason }
   return {
     kind,
