@@ -72,15 +72,16 @@ export function createWellKnown(options: WellKnownOptions): HttpHandler {
   }
 }
 
-function pagesOf({ path, label, textFor }: WellKnownText): WellKnownPages {
+function pagesOf(text: WellKnownText): WellKnownPages {
+  const { path, label } = text
   return {
     name: path,
     headers: { 'Content-Type': TEXT },
     has: (asked) => asked === path,
     async bodyFor(host) {
       if (!host.startsWith(`${label}.`)) return undefined
-      const text = await textFor(host.slice(label.length + 1))
-      return text === '' ? undefined : Buffer.from(text)
+      const body = await text.textFor(host.slice(label.length + 1))
+      return body === '' ? undefined : Buffer.from(body)
     },
   }
 }
