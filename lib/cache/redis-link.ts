@@ -11,6 +11,7 @@ export interface RedisClient {
   /** The keys that a pattern of SCAN fits, page by page; some may come twice. */
   pages(pattern: string): AsyncIterator<readonly string[]>
   del(key: string): Promise<unknown>
+  eval(script: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>
   connect(): Promise<unknown>
   close(): Promise<unknown>
   destroy(): unknown
