@@ -10,6 +10,7 @@ export interface Attempt {
   readonly receivingIp: string
   /** Ours; undefined if no connection came about. */
   readonly sendingIp: string | undefined
+  /** What the server calls itself in its greeting. */
   readonly helo: string | undefined
   readonly outcome:
     | { readonly status: 'judged'; readonly judgement: Judgement }
@@ -19,6 +20,8 @@ export interface Attempt {
     | { readonly status: 'clear'; readonly reason: string }
   /** What satisfied the floor of the domain. */
   readonly floor: FloorOutcome
+  /** Whether the mail was a report of ours. */
+  readonly isTlsReport: boolean
 }
 
 export type FloorOutcome = 'none' | 'met by transport' | 'met by content' | 'not met'

@@ -17,6 +17,8 @@ export interface Order {
   readonly requireTls: boolean
   /** `TLS-Required: No` in the header, RFC 8689 section 3; without meaning beside REQUIRETLS. */
   readonly tlsRequiredNo: boolean
+  /** A report of ours on failures of TLS, which does not wait for TLS: RFC 8460 section 3. */
+  readonly isTlsReport?: boolean
 }
 
 export interface RouteHost {

@@ -5,6 +5,8 @@ export interface DeliveryNote {
   readonly requireTls: boolean
   /** `TLS-Required: No` in the header: RFC 8689 section 3. */
   readonly tlsRequiredNo: boolean
+  /** A report of ours: RFC 8460 section 5.3. */
+  readonly isTlsReport: boolean
 }
 
 const KEY = 'hisho_delivery'
@@ -17,5 +19,9 @@ export function addDeliveryNote(notes: Record<string, unknown>, wish: Partial<De
 export function deliveryNoteOf(notes: Readonly<Record<string, unknown>>): DeliveryNote {
   const found = notes[KEY]
   const note = typeof found === 'object' && found !== null ? (found as Partial<DeliveryNote>) : {}
-  return { requireTls: note.requireTls === true, tlsRequiredNo: note.tlsRequiredNo === true }
+  return {
+    requireTls: note.requireTls === true,
+    tlsRequiredNo: note.tlsRequiredNo === true,
+    isTlsReport: note.isTlsReport === true,
+  }
 }

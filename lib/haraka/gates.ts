@@ -5,6 +5,7 @@ import type { Services } from '../services/services.ts'
 import type { Connection, HMail } from './api.ts'
 import { hasArrived } from './decrypt.ts'
 import { GO_ON, type Verdict } from './hook.ts'
+import { deliveryNoteOf } from './delivery-note.ts'
 import { covers, markOf } from './mark.ts'
 import { wasConsidered } from './sign.ts'
 import { wasJudged } from './verify.ts'
@@ -60,6 +61,8 @@ function refuseBelowFloor(services: Services, envelope: Envelope): void {
 }
 
 function* foreignRecipients({ table }: Services, { rcpt_to: recipients, notes }: Envelope) {
+  // RFC 8460 section 3: a report of ours holds nothing of anybody's mail, and does not wait for TLS.
+  if (deliveryNoteOf(notes).isTlsReport) return
   const rules = table.current()
   const mark = markOf(notes)
   for (const { address, host } of recipients) {

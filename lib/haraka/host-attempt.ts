@@ -50,6 +50,7 @@ export function createHostAttempt(options: HostAttemptOptions): Watch {
       helo,
       outcome,
       floor: floorOutcome(order, outcome),
+      isTlsReport: order.isTlsReport === true,
     })
   }
   const failed = (reason: string, isPolicy: boolean): void =>
@@ -71,7 +72,7 @@ export function createHostAttempt(options: HostAttemptOptions): Watch {
       chain: needsChain(planned) ? 'all' : 'own',
       contextFor: options.contextFor,
     },
-    helo: (name) => {
+    greeted: (name) => {
       helo = name
     },
     judge: (handshake: DoneHandshake) => {

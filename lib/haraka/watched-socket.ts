@@ -22,7 +22,8 @@ export interface Watch {
   ended(ending: Ending | { readonly cause: 'judge'; readonly reason: string }): void
   /** Haraka gave the connection up by itself. */
   released(): void
-  helo(name: string): void
+  /** What the server calls itself in its greeting. */
+  greeted(name: string): void
 }
 
 export interface TlsWishes {
@@ -38,6 +39,8 @@ export interface TlsWishes {
 /** More than any server has to say up to here, and longer than RFC 5321 section 4.5.3.2 lets it take for a line. */
 const MAX_CLEAR_BYTES = 65_536
 const MAX_MS = 300_000
+/** RFC 5321 section 4.2. */
+const GREETING = /^220[ -]([\x21-\x7e]+)/
 
 export function watchSocket(socket: OutboundSocket, watch: Watch): void {
   const dialogue = createDialogue(watch.dialogue)
@@ -46,6 +49,7 @@ export function watchSocket(socket: OutboundSocket, watch: Watch): void {
     own.emit.call(socket, event, ...values)
   let pending: Buffer = Buffer.alloc(0)
   let received = 0
+  let isGreeted = false
   let over = false
 
   const end = (ending: Parameters<Watch['ended']>[0]): void => {
@@ -74,6 +78,11 @@ export function watchSocket(socket: OutboundSocket, watch: Watch): void {
 
   const readLine = (bytes: Buffer, more: boolean): void => {
     const line = bytes.toString('utf8')
+    if (!isGreeted) {
+      isGreeted = true
+      const [, name] = GREETING.exec(line) ?? []
+      if (name !== undefined) watch.greeted(name)
+    }
     const step = dialogue.read(line, more)
     if (step.kind === 'end') return end(step.ending)
     if (step.kind === 'open') watch.opened()
@@ -117,8 +126,6 @@ export function watchSocket(socket: OutboundSocket, watch: Watch): void {
   socket.write = (data, ...rest): boolean => {
     if (over) return false
     const command = typeof data === 'string' ? data : ''
-    const [, name] = /^(?:EHLO|LHLO|HELO) (.*)/.exec(command) ?? []
-    if (name !== undefined) watch.helo(name)
     const answer = dialogue.write(command)
     if (answer === 'blocked') {
       end({ cause: 'server', reason: 'Haraka was about to send mail without the TLS it needs' })

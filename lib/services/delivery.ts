@@ -9,9 +9,11 @@ import { formatAttempt, type Attempt } from '../delivery/attempt.ts'
 import { judge, type Handshake, type Judgement } from '../delivery/judge.ts'
 import type { Order, Plan, PlannedHost } from '../delivery/order.ts'
 import { createPlanner } from '../delivery/plan.ts'
+import { sessionOf, sessionsOfPlan } from '../delivery/sessions.ts'
 import type { KeepingPolicyFinder } from '../mta-sts/finder.ts'
 import type { StsOutcome } from '../mta-sts/outcome.ts'
 import type { TableFile } from '../protection/table-file.ts'
+import type { Session } from '../tlsrpt/session.ts'
 import type { DaneSettings, DeliverySettings, MtaStsSettings } from './delivery-settings.ts'
 import {
   createDanePart,
@@ -36,6 +38,8 @@ export interface Delivery {
   plan(order: Order, signal?: AbortSignal): Promise<Plan>
   judge(planned: PlannedHost, handshake: Handshake): Judgement
   report(attempt: Attempt): void
+  /** Told of each TLS session, reports of ours excepted. It must not throw. */
+  onSession(listener: (session: Session) => void): void
   /** undefined: MTA-STS is not used here. */
   policies(): KeepingPolicyFinder | undefined
   /** Whether DANE can be: undefined where it is not used here. TempError when no resolver answers. */
@@ -47,7 +51,7 @@ export interface Delivery {
 
 export type OrderFacts = Pick<
   Order,
-  'route' | 'contentIsEncrypted' | 'requireTls' | 'tlsRequiredNo'
+  'route' | 'contentIsEncrypted' | 'requireTls' | 'tlsRequiredNo' | 'isTlsReport'
 >
 
 export interface DeliveryOptions {
@@ -73,6 +77,10 @@ export function createDelivery(options: DeliveryOptions): Delivery {
   })
   let mtaSts: MtaStsPart | undefined
   let dane: DanePart | undefined
+  const listeners: ((session: Session) => void)[] = []
+  const tellAll = (sessions: readonly Session[]): void => {
+    for (const session of sessions) for (const listener of listeners) listener(session)
+  }
   const planner = createPlanner({
     resolver,
     hosts: createHostFinder({
@@ -91,18 +99,33 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     useDane(part, isEnabled) {
       dane ??= createDanePart(options, part, isEnabled)
     },
+    onSession: (listener) => void listeners.push(listener),
     policies: () => mtaSts?.kept,
     dnssecSupport: async () => dane?.support(),
     orderFor(domain, facts) {
       const { transport, floor } = table.current().ruleFor(domain)
+      // RFC 8460 section 3: it says what is wrong with TLS, and must not wait until that is mended.
+      if (facts.isTlsReport === true)
+        return {
+          domain,
+          transport: transport === 'off' ? 'off' : 'opportunistic',
+          floor: 'none',
+          ...facts,
+        }
       return { domain, transport, floor, ...facts }
     },
-    plan: (order, signal) => planner.plan(order, signal),
+    async plan(order, signal) {
+      const plan = await planner.plan(order, signal)
+      if (order.isTlsReport !== true) tellAll(sessionsOfPlan(order, plan, clock.nowMs()))
+      return plan
+    },
     judge: (planned, handshake) => judge(planned, handshake, clock.nowMs()),
     report: (attempt) => {
       const calm =
         attempt.outcome.status === 'judged' && attempt.outcome.judgement.verdict === 'deliver'
       log(calm ? 'info' : 'warn', formatAttempt(attempt))
+      const session = attempt.isTlsReport ? undefined : sessionOf(attempt)
+      if (session) tellAll([session])
     },
     start() {
       mtaSts?.start()

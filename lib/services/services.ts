@@ -33,6 +33,7 @@ import { createParameterSources, createStore } from './parameter-sources.ts'
 import { createSchemes, SCHEME_KINDS } from './schemes.ts'
 import type { SharedSettings } from './settings.ts'
 import { createSmimeTrust } from './smime-trust.ts'
+import { createTlsrpt, type Tlsrpt } from './tlsrpt.ts'
 
 export type Log = (level: 'info' | 'notice' | 'warn' | 'error', message: string) => void
 
@@ -57,6 +58,8 @@ export interface Services {
   readonly schemes: readonly Scheme[]
   readonly signatures: Signatures
   readonly delivery: Delivery
+  /** What happened to TLS, and the reports of it. */
+  readonly tlsrpt: Tlsrpt
   /** MTA-STS for our own domains. */
   readonly hostedPolicies: HostedPolicies
   readonly normalizeAddress: (address: string) => string
@@ -165,6 +168,7 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     clock,
     log,
   })
+  const tlsrpt = createTlsrpt({ settings, delivery, clock, log })
   const hostedPolicies = createHostedPolicies({
     table,
     resolver,
@@ -184,6 +188,7 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     bb2,
     keys,
     delivery,
+    tlsrpt,
     hostedPolicies,
     correspondentKeys,
     ownPublicKeys: createOwnPublicKeys({ keyRing, formats }),
@@ -226,7 +231,8 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
       masterKeys.held.clear()
       remote?.close()
       sources.close()
-      await Promise.all([pool.close(), bb2Pool.close(), openPgpPool.close(), delivery.close()])
+      await Promise.all([pool.close(), bb2Pool.close(), openPgpPool.close()])
+      await Promise.all([delivery.close(), tlsrpt.close()])
       await Promise.all([cache.close(), store.close()])
     },
   }

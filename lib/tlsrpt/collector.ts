@@ -12,7 +12,7 @@ import { createTally, type Tally, type TallyLimits } from './tally.ts'
 export interface CollectorOptions {
   readonly store: Pick<DayStore, 'add'>
   readonly log: (level: 'notice' | 'warn' | 'error', message: string) => void
-  /** So long counts are in memory alone. Default 1000. */
+  /** So long counts are in memory alone. Default 250. */
   readonly flushMs?: number
   readonly limits?: TallyLimits
 }
@@ -35,7 +35,7 @@ const MAX_TEXT = 200
 const MAX_DAYS = 10
 
 export function createCollector(options: CollectorOptions): Collector {
-  const { store, log, flushMs = 1000, limits = LIMITS } = options
+  const { store, log, flushMs = 250, limits = LIMITS } = options
   const open = new Map<Day, Tally>()
   const waiting: { readonly day: Day; readonly batch: Batch }[] = []
   // A clock that is set back leads to no day that was left.
