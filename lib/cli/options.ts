@@ -5,6 +5,7 @@ import { FLOORS, TRANSPORTS, type Floor, type Transport } from '../mail/transpor
 import type { EncryptMode, OnLookupFailure, SignatureAction } from '../protection/domain-rule.ts'
 import { SCHEME_KINDS } from '../services/schemes.ts'
 import type { MasterKeyScheme, Period } from '../vault/contents.ts'
+import { isDay, type Day } from '../tlsrpt/day.ts'
 import { parseDomain } from './kgc.ts'
 
 const PERIODS: readonly Period[] = ['none', 'day', 'week', 'month']
@@ -24,6 +25,12 @@ export function asKeyScheme(text: string): MasterKeyScheme {
 export function asDays(text: string): number {
   if (!/^\d{1,3}$/.test(text)) throw new InvalidArgumentError('It is no number of days.')
   return Number(text)
+}
+
+/** `2026-11-22` */
+export function asDay(text: string): Day {
+  if (!isDay(text)) throw new InvalidArgumentError('It is no day (2026-11-22).')
+  return text
 }
 
 /** `2026-11-22`, or with a time. */

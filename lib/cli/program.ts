@@ -35,6 +35,7 @@ import { addAccident, addKgc } from './program-keys.ts'
 import { addLookup } from './program-lookup.ts'
 import { addKeys } from './program-shared.ts'
 import { addTls } from './program-tls.ts'
+import { addTlsrpt } from './program-tlsrpt.ts'
 import { changePassphrase, listVault } from './vault.ts'
 
 /** Runs an action with a context that is closed after it. */
@@ -68,6 +69,7 @@ export function buildProgram(
   addDomains(program, run)
   addLookup(program, run)
   addTls(program, run)
+  addTlsrpt(program, run)
   addFilters(program, run)
   addVault(program, run)
   addDoctor(program, run)
