@@ -1,12 +1,13 @@
 // ASCII armor, RFC 9580 section 6. The library's own is many times slower on messages of megabytes.
 import { PermError } from '../errors.ts'
+import { mayHaveChecksum } from './packets.ts'
 
 export type ArmorType = 'MESSAGE' | 'PUBLIC KEY BLOCK' | 'PRIVATE KEY BLOCK' | 'SIGNATURE'
 
 const COLUMNS = 76 // RFC 9580 section 6.2: no line may be longer
 const LINES_AT_ONCE = 1024
 
-/** CRLF lines, without a checksum, which nobody needs: RFC 9580 section 6.1. */
+/** CRLF lines. The checksum says nothing, and yet GnuPG 2.2 reads past the end of some blocks without one: RFC 9580 section 6.1. */
 export function* writeArmor(type: ArmorType, bytes: Uint8Array): Generator<Uint8Array> {
   yield ascii(`-----BEGIN PGP ${type}-----\r\n\r\n`)
   const step = (COLUMNS / 4) * 3 * LINES_AT_ONCE
@@ -14,8 +15,22 @@ export function* writeArmor(type: ArmorType, bytes: Uint8Array): Generator<Uint8
     const text = bufferOf(bytes.subarray(from, from + step)).toString('base64')
     yield ascii(text.replaceAll(/.{1,76}/g, '$&\r\n'))
   }
+  if (mayHaveChecksum(bytes)) yield ascii(`=${checksum(bytes).toString('base64')}\r\n`)
   yield ascii(`-----END PGP ${type}-----\r\n`)
 }
+
+/** RFC 9580 section 6.1.1. */
+function checksum(bytes: Uint8Array): Buffer {
+  let crc = 0xb704ce
+  for (const byte of bytes) crc = ((crc << 8) ^ CRC_TABLE[(crc >> 16) ^ byte]!) & 0xffffff
+  return Buffer.from([crc >> 16, crc >> 8, crc])
+}
+
+const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte << 16
+  for (let bit = 0; bit < 8; bit++) crc = (crc << 1) ^ ((crc & 0x800000) === 0 ? 0 : 0x1864cfb)
+  return crc & 0xffffff
+})
 
 /** The one block of a text, and nothing else but white space around it. PermError openpgp/decrypt, always with the same text. */
 export function readArmor(type: ArmorType, text: Uint8Array): Uint8Array {

@@ -3,10 +3,21 @@ import { PermError } from '../errors.ts'
 import { MOST_SESSION_KEY_PACKETS } from './limits.ts'
 
 /** RFC 9580 section 5. */
-const TAG = { pkesk: 1, skesk: 3, marker: 10, seipd: 18, aead: 20, padding: 21 } as const
+const TAG = {
+  pkesk: 1,
+  skesk: 3,
+  secretKey: 5,
+  publicKey: 6,
+  marker: 10,
+  seipd: 18,
+  aead: 20,
+  padding: 21,
+} as const
 
 interface Packet {
   readonly tag: number
+  /** Where its body begins, or the first piece of it. */
+  readonly body: number
   /** Where the next one begins. */
   readonly end: number
 }
@@ -36,17 +47,42 @@ function readPacket(bytes: Uint8Array, at: number): Packet {
   if ((first & 0x80) === 0) throw refused()
   return (first & 0x40) === 0
     ? readLegacy(bytes, at, first)
-    : { tag: first & 0x3f, end: endOfBody(bytes, at + 1) }
+    : {
+        tag: first & 0x3f,
+        body: at + 1 + lengthSize(byteAt(bytes, at + 1)),
+        end: endOfBody(bytes, at + 1),
+      }
+}
+
+/** RFC 9580 section 4.2.1. */
+function lengthSize(first: number): number {
+  if (first === 255) return 5
+  return first >= 192 && first < 224 ? 2 : 1
 }
 
 /** RFC 9580 section 4.2.2. */
 function readLegacy(bytes: Uint8Array, at: number, first: number): Packet {
   const tag = (first >> 2) & 0x0f
   const size = 1 << (first & 3)
-  if (size === 8) return { tag, end: bytes.length } // of indeterminate length: to the end
+  if (size === 8) return { tag, body: at + 1, end: bytes.length } // of indeterminate length: to the end
   let length = 0
   for (let octet = 0; octet < size; octet++) length = length * 256 + byteAt(bytes, at + 1 + octet)
-  return { tag, end: within(bytes, at + 1 + size + length) }
+  return { tag, body: at + 1 + size, end: within(bytes, at + 1 + size + length) }
+}
+
+/** Not around a key of version 6, nor around data of version 2: RFC 9580 section 6.1. */
+export function mayHaveChecksum(bytes: Uint8Array): boolean {
+  try {
+    for (let at = 0; at < bytes.length;) {
+      const { tag, body, end } = readPacket(bytes, at)
+      if (tag === TAG.secretKey || tag === TAG.publicKey) return bytes[body] !== 6
+      if (tag === TAG.seipd) return bytes[body] !== 2
+      at = end
+    }
+  } catch (error) {
+    if (!(error instanceof PermError)) throw error
+  }
+  return true
 }
 
 /** RFC 9580 section 4.2.1: one length, or pieces of powers of two and then one length. */
