@@ -4,6 +4,7 @@ import { contentTypeOf, type ContentType } from './content-type.ts'
 import { isIbemail, startsAsIbemail } from './ibemail-encrypted.ts'
 import { isEncryptedMessage } from './multipart-encrypted.ts'
 import type { Message } from './message.ts'
+import { smimeContentOf } from './smime-content.ts'
 
 /** How many octets of the body `protectionOf` wants to see. */
 export const PEEK_BYTES = 16 * 1024
@@ -23,8 +24,8 @@ export function protectionOf(
   }
   if (isIbemail(message.fields)) return startsAsIbemail(text) ? 'ibemail' : undefined
   if (isPgpMime(type)) return text.includes('-----BEGIN PGP MESSAGE-----') ? 'pgp-mime' : undefined
-  if (isSmime(type)) return startsAsEnveloped(text) ? 's-mime' : undefined
-  return undefined
+  // Opaque signatures (signed-data) are no encryption.
+  return smimeContentOf(message.fields, bodyStart) === 'enveloped' ? 's-mime' : undefined
 }
 
 /** How the file begins, in base64: a multiple of three octets each, so that no letter depends on what follows. */
@@ -38,22 +39,4 @@ function isPgpMime(type: ContentType): boolean {
     type.type === 'multipart/encrypted' &&
     type.parameters.get('protocol')?.toLowerCase() === 'application/pgp-encrypted'
   )
-}
-
-/** RFC 8551 section 3.2.2; opaque signatures (signed-data) are no encryption. */
-function isSmime(type: ContentType): boolean {
-  const kind = type.parameters.get('smime-type')?.toLowerCase()
-  return (
-    /^application\/(?:x-)?pkcs7-mime$/.test(type.type) &&
-    (kind === 'enveloped-data' || kind === 'authenveloped-data')
-  )
-}
-
-// A ContentInfo (RFC 5652 section 3) is a SEQUENCE whose first element is the OID of EnvelopedData
-// (1.2.840.113549.1.7.3) or of AuthEnvelopedData (RFC 5083, 1.2.840.113549.1.9.16.1.23).
-const ENVELOPED_OIDS = ['06092a864886f70d010703', '060b2a864886f70d0109100117']
-
-function startsAsEnveloped(text: string): boolean {
-  const start = Buffer.from(text.replaceAll(/\s+/g, '').slice(0, 64), 'base64').toString('hex')
-  return start.startsWith('30') && ENVELOPED_OIDS.some((oid) => start.includes(oid))
 }

@@ -14,11 +14,15 @@ import { createOpenPgpScheme } from '../openpgp/mail-scheme.ts'
 import type { OpenPgpPool } from '../openpgp/openpgp.ts'
 import { OPENPGP } from '../openpgp/settings.ts'
 import type { TableFile } from '../protection/table-file.ts'
+import { createSmimeScheme } from '../smime/mail-scheme.ts'
+import type { SmimePool } from '../smime/pool.ts'
+import { SMIME } from '../smime/settings.ts'
 import { createSharedKeyScheme } from '../shared-key/mail-scheme.ts'
 import { SHARED_KEY } from '../shared-key/settings.ts'
 import type { VaultContents } from '../vault/contents.ts'
 import type { Trust } from '../smime/trust/trust.ts'
 import type { KeyRing } from '../vault/key-ring.ts'
+import type { Log } from './services.ts'
 import type { SharedSettings } from './settings.ts'
 
 /** What they are made of. */
@@ -32,11 +36,13 @@ export interface SchemeParts {
   /** Public keys and certificates of others. */
   readonly correspondentKeys: CorrespondentKeys
   readonly openPgpPool: OpenPgpPool
+  readonly smimePool: SmimePool
   readonly normalizeAddress: (address: string) => string
   /** Which certificates may be believed. */
   readonly smimeTrust: Trust
   readonly settings: SharedSettings
   readonly table: TableFile
+  readonly log: Log
 }
 
 interface Entry {
@@ -62,6 +68,17 @@ const SCHEMES: readonly Entry[] = [
         ...parts,
         pool: openPgpPool,
         // A gateway of a KGC has no vault: it seals, and neither signs nor opens.
+        keys: parts.settings.kgc ? NO_KEYS : keyRing,
+        opensUnbound: () => false,
+      }),
+  },
+  {
+    kind: SMIME,
+    create: ({ keyRing, smimePool, smimeTrust, ...parts }) =>
+      createSmimeScheme({
+        ...parts,
+        pool: smimePool,
+        trust: smimeTrust,
         keys: parts.settings.kgc ? NO_KEYS : keyRing,
         opensUnbound: () => false,
       }),

@@ -21,6 +21,8 @@ import type { Scheme } from '../mail/scheme.ts'
 import { createOpenPgpKeyFormat } from '../openpgp/key-format.ts'
 import { createOpenPgpPool, type OpenPgpPool } from '../openpgp/openpgp.ts'
 import type { Signatures } from '../mail/signature.ts'
+import { createSmimeKeyFormat } from '../smime/key-format.ts'
+import { createSmimePool } from '../smime/pool.ts'
 import { openTableFile, type TableFile } from '../protection/table-file.ts'
 import { activeEntries } from '../vault/contents.ts'
 import { createKeyRing, type KeyRing } from '../vault/key-ring.ts'
@@ -148,8 +150,16 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     queueLimit: settings.workerQueue,
     log: (line) => log('error', line),
   })
+  const smimePool = createSmimePool({
+    size: Math.max(1, Math.ceil(settings.workers / 2)),
+    queueLimit: settings.workerQueue,
+    log: (line) => log('error', line),
+  })
   // What the schemes with public keys read: one line each.
-  const formats = [createOpenPgpKeyFormat({ pool: openPgpPool, normalizeAddress })]
+  const formats = [
+    createOpenPgpKeyFormat({ pool: openPgpPool, normalizeAddress }),
+    createSmimeKeyFormat(normalizeAddress),
+  ]
   const correspondentKeys = createCorrespondentKeys({
     settings,
     resolver,
@@ -213,10 +223,12 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
       keyRing,
       correspondentKeys,
       openPgpPool,
+      smimePool,
       normalizeAddress,
       smimeTrust: createSmimeTrust({ settings: settings.smime, resolver, cache, clock }),
       settings,
       table,
+      log,
     }),
     normalizeAddress: remembered(normalizeAddress),
     lookupMs: sources.lookupMs,
@@ -231,7 +243,7 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
       masterKeys.held.clear()
       remote?.close()
       sources.close()
-      await Promise.all([pool.close(), bb2Pool.close(), openPgpPool.close()])
+      await Promise.all([pool.close(), bb2Pool.close(), openPgpPool.close(), smimePool.close()])
       await Promise.all([delivery.close(), tlsrpt.close()])
       await Promise.all([cache.close(), store.close()])
     },

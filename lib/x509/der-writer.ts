@@ -4,7 +4,12 @@ import { TAG } from './der.ts'
 /** Tag and length in front of the pieces; none of these is copied. */
 export function enclosed(tag: number, pieces: readonly Uint8Array[]): readonly Uint8Array[] {
   const length = pieces.reduce((sum, piece) => sum + piece.length, 0)
-  return [Uint8Array.from([tag, ...lengthOctets(length)]), ...pieces]
+  return [startOf(tag, length), ...pieces]
+}
+
+/** What stands in front of so many octets. */
+export function startOf(tag: number, length: number): Uint8Array {
+  return Uint8Array.from([tag, ...lengthOctets(length)])
 }
 
 export function element(tag: number, ...contents: readonly Uint8Array[]): Uint8Array {

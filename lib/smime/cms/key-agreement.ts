@@ -8,11 +8,19 @@ import {
   type KeyObject,
 } from 'node:crypto'
 import { CURVES, OID, type Curve, type Hash, type KeyWrap } from './algorithm.ts'
-import { bitString, der, objectIdentifier, octetString, sequence } from './der.ts'
+import {
+  bitString,
+  element,
+  objectIdentifier,
+  octetString,
+  sequence,
+} from '../../x509/der-writer.ts'
 
 /** RFC 3394 section 2.2.3.1. */
 const WRAP_IV = new Uint8Array(8).fill(0xa6)
 const WRAP_OVERHEAD_BYTES = 8
+/** Uncompressed, and compressed: RFC 5480 section 2.2 forbids the third form, which OpenSSL knows. */
+const POINT_FORMS: readonly number[] = [4, 2, 3]
 
 export interface AgreementTerms {
   readonly hash: Hash
@@ -24,6 +32,7 @@ export interface AgreementTerms {
 
 /** A point of the recipient's curve, RFC 5480 section 2.2, as a key; undefined if it is none. */
 export function pointOf(curve: Curve, point: Uint8Array): KeyObject | undefined {
+  if (!POINT_FORMS.includes(point[0] ?? 0)) return undefined
   const algorithm = sequence(objectIdentifier(OID.ecPublicKey), objectIdentifier(CURVES[curve].id))
   const key = Buffer.from(sequence(algorithm, bitString(point)))
   try {
@@ -49,8 +58,12 @@ export function agreeOnKey(
 function sharedInfo({ wrap, wrapAlgorithm, userKeyingMaterial }: AgreementTerms): Uint8Array {
   const bits = new DataView(new ArrayBuffer(4))
   bits.setUint32(0, wrap.keyBytes * 8)
-  const material = userKeyingMaterial ? [der(0xa0, octetString(userKeyingMaterial))] : []
-  return sequence(wrapAlgorithm, ...material, der(0xa2, octetString(new Uint8Array(bits.buffer))))
+  const material = userKeyingMaterial ? [element(0xa0, octetString(userKeyingMaterial))] : []
+  return sequence(
+    wrapAlgorithm,
+    ...material,
+    element(0xa2, octetString(new Uint8Array(bits.buffer))),
+  )
 }
 
 /** SEC 1 section 3.6.1. */

@@ -1,6 +1,12 @@
 // Opens EnvelopedData and AuthEnvelopedData with keys of ours. A content key that does not come out is replaced by one that
 // nobody knows, and opening goes on: only the content tells, and it tells nothing but that it does not open (RFC 3218).
-import { createHash, createHmac, createPrivateKey, type KeyObject } from 'node:crypto'
+import {
+  createHash,
+  createHmac,
+  createPrivateKey,
+  timingSafeEqual,
+  type KeyObject,
+} from 'node:crypto'
 import { readCertificateKey, type CertificateKey } from './certificate-key.ts'
 import { undecryptable } from './cms-error.ts'
 import { decryptContent } from './content.ts'
@@ -23,15 +29,17 @@ export interface OwnKey {
 
 export interface OpenedContent {
   readonly plaintext: Uint8Array
-  /** Which of the keys. */
-  readonly keyIndex: number
+  /** All of our keys for which the content key was sealed, the one that was used first. */
+  readonly keyIndexes: readonly number[]
   readonly transport: 'rsa-pkcs1' | 'rsa-oaep' | 'ecdh'
-  /** SHA-256 of the encrypted content key, hexadecimal. */
+  /** Names the content key, hexadecimal: whoever seals it anew for somebody else does not change that. */
   readonly sealedKeyId: string
 }
 
-/** A message that names us more often than that costs more than it is worth. */
-const TRIAL_LIMIT = 4
+/** Content is decrypted so often at most: a message that names more of our keys without being for them is a joke. */
+const CONTENT_TRIALS = 4
+/** Private keys are used so often at most. */
+const KEY_TRIALS = 50
 
 /**
  * undefined: it is for others. PermError smime/decrypt for all that can go wrong with a key of ours; crypto/unsupported where
@@ -41,21 +49,37 @@ export function openContent(
   content: EncryptedContent,
   keys: readonly OwnKey[],
 ): OpenedContent | undefined {
-  const trials = trialsFor(content.recipients, keys).slice(0, TRIAL_LIMIT)
+  const trials = trialsFor(content.recipients, keys).slice(0, KEY_TRIALS)
   if (trials.length === 0) return undefined
-  for (const { info, key, keyIndex, secret } of trials) {
-    const contentKey = contentKeyOf(info, key, secret, content.cipher.keyBytes)
+  for (const [at, trial] of trials.slice(0, CONTENT_TRIALS).entries()) {
+    const contentKey = contentKeyOf(trial, content.cipher.keyBytes)
     const plaintext = decryptContent(content, contentKey)
-    contentKey.fill(0)
-    if (!plaintext) continue
-    return {
-      plaintext,
-      keyIndex,
-      transport: transportOf(info),
-      sealedKeyId: createHash('sha256').update(info.encryptedKey).digest('hex'),
+    try {
+      if (!plaintext) continue
+      return {
+        plaintext,
+        keyIndexes: [trial, ...trials.slice(at + 1).filter((one) => opens(one, contentKey))].map(
+          ({ keyIndex }) => keyIndex,
+        ),
+        transport: transportOf(trial.info),
+        sealedKeyId: createHash('sha256').update(KEY_ID_TAG).update(contentKey).digest('hex'),
+      }
+    } finally {
+      contentKey.fill(0)
     }
   }
   throw undecryptable()
+}
+
+const KEY_ID_TAG = 'HISHO-V2-SMIME-CONTENT-KEY'
+const REJECTION_TAG = 'HISHO-V2-SMIME-REJECTION'
+
+/** Whether the same content key was sealed for it: a message that only names a key of ours is not for its owner. */
+function opens(trial: Trial, contentKey: Uint8Array): boolean {
+  const found = contentKeyOf(trial, contentKey.length)
+  const isSame = timingSafeEqual(found, contentKey)
+  found.fill(0)
+  return isSame
 }
 
 interface Trial {
@@ -89,14 +113,9 @@ function transportOf(info: RecipientInfo): OpenedContent['transport'] {
   return oaepOf(info.algorithm) ? 'rsa-oaep' : 'rsa-pkcs1'
 }
 
-function contentKeyOf(
-  info: RecipientInfo,
-  { kind }: CertificateKey,
-  secret: Uint8Array,
-  keyBytes: number,
-): Uint8Array {
+function contentKeyOf({ info, key, secret }: Trial, keyBytes: number): Uint8Array {
   const privateKey = createPrivateKey({ key: Buffer.from(secret), format: 'der', type: 'pkcs8' })
-  const rejectionSecret = createHash('sha256').update('hisho CMS rejection').update(secret).digest()
+  const rejectionSecret = createHash('sha256').update(REJECTION_TAG).update(secret).digest()
   try {
     if (info.type === 'key-transport') {
       const { encryptedKey, algorithm } = info
@@ -105,7 +124,7 @@ function contentKeyOf(
     }
     const rejected = createHmac('sha256', rejectionSecret).update(info.encryptedKey).digest()
     const unwrapped =
-      kind.type === 'ec' ? unwrapWith(info, privateKey, kind.curve, keyBytes) : undefined
+      key.kind.type === 'ec' ? unwrapWith(info, privateKey, key.kind.curve, keyBytes) : undefined
     return unwrapped ?? Uint8Array.from(rejected.subarray(0, keyBytes))
   } finally {
     rejectionSecret.fill(0)

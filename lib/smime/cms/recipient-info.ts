@@ -83,17 +83,24 @@ function readKeyAgreement({ children }: BerElement): RecipientInfo[] {
     originatorPoint: readOriginator(originator),
     userKeyingMaterial: material && octets(material),
   } as const
-  return expectTag(keys, TAG.sequence).children.map(({ children: [recipient, encryptedKey] }) => ({
-    ...shared,
-    recipient: readIdentifier(recipient),
-    encryptedKey: octets(encryptedKey),
-  }))
+  return expectTag(keys, TAG.sequence).children.map((key) => {
+    const [recipient, encryptedKey] = expectTag(key, TAG.sequence).children
+    return {
+      ...shared,
+      recipient: readIdentifier(recipient),
+      encryptedKey: octets(encryptedKey),
+    }
+  })
 }
 
 /** `[0]` around a CHOICE, whose `[1]` is OriginatorPublicKey. */
 function readOriginator(originator: BerElement | undefined): Uint8Array | undefined {
   const [choice] = expectTag(originator, 0xa0).children
-  return choice?.tag === 0xa1 ? bitStringOctets(choice.children[1]) : undefined
+  if (choice?.tag !== 0xa1) return undefined
+  const [algorithm, point] = choice.children
+  // RFC 5753 section 3.1.1; what parameters there are, those of the recipient count.
+  if (readAlgorithm(algorithm).id !== OID.ecPublicKey) throw unsupported('another key agreement')
+  return bitStringOctets(point)
 }
 
 function readIdentifier(element: BerElement | undefined): RecipientIdentifier {

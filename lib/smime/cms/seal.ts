@@ -12,15 +12,15 @@ import { readRecipientKey, type CertificateKey } from './certificate-key.ts'
 import { encryptContent, GCM_NONCE_BYTES, GCM_TAG_BYTES, sealedBytes } from './content.ts'
 import {
   bitString,
-  der,
-  derStart,
-  nothing,
+  element,
+  integer,
+  nullValue,
   objectIdentifier,
   octetString,
   sequence,
   setOf,
-  tinyInteger,
-} from './der.ts'
+  startOf,
+} from '../../x509/der-writer.ts'
 import { agreeOnKey, wrapKey } from './key-agreement.ts'
 import { sealTransportedKey } from './rsa-transport.ts'
 
@@ -65,10 +65,10 @@ export function sealContent(
   const keys = certificates.map(readRecipientKey)
   const cipher = CONTENT_CIPHERS[terms.cipherId]!
   const contentKey = randomBytes(cipher.keyBytes)
-  const infos = setOf(keys.map((key) => recipientInfo(key, contentKey, terms)))
+  const infos = setOf(...keys.map((key) => recipientInfo(key, contentKey, terms)))
   const isGcm = cipher.mode === 'gcm'
   const iv = randomBytes(isGcm ? GCM_NONCE_BYTES : CBC_IV_BYTES)
-  const parameters = isGcm ? sequence(octetString(iv), tinyInteger(GCM_TAG_BYTES)) : octetString(iv)
+  const parameters = isGcm ? sequence(octetString(iv), integer(GCM_TAG_BYTES)) : octetString(iv)
   // RFC 5652 section 6.1: 2 where one of the recipients is not of version 0.
   const hasAgreement = keys.some(({ kind }) => kind.type === 'ec')
   const ciphertext = sealedBytes(cipher, plaintext.length)
@@ -105,8 +105,8 @@ function frame(options: FrameOptions): { start: Uint8Array; end: Uint8Array } {
   const { contentBytes, tagBytes } = options
   const end = tagBytes === undefined ? new Uint8Array(0) : octetString(new Uint8Array(tagBytes))
   const around = (tag: number, before: Uint8Array, after: number): Uint8Array =>
-    Buffer.concat([derStart(tag, before.length + contentBytes + after), before])
-  const content = derStart(0x80, contentBytes)
+    Buffer.concat([startOf(tag, before.length + contentBytes + after), before])
+  const content = startOf(0x80, contentBytes)
   const info = around(
     0x30,
     Buffer.concat([objectIdentifier(OID.data), options.algorithm, content]),
@@ -114,7 +114,7 @@ function frame(options: FrameOptions): { start: Uint8Array; end: Uint8Array } {
   )
   const data = around(
     0x30,
-    Buffer.concat([tinyInteger(options.version), options.infos, info]),
+    Buffer.concat([integer(options.version), options.infos, info]),
     end.length,
   )
   const wrapper = around(0xa0, data, end.length)
@@ -127,22 +127,25 @@ function frame(options: FrameOptions): { start: Uint8Array; end: Uint8Array } {
 }
 
 function recipientInfo(key: CertificateKey, contentKey: Uint8Array, terms: ProfileTerms) {
-  const recipient = sequence(key.issuer, der(0x02, key.serialNumber))
+  const recipient = sequence(key.issuer, element(0x02, key.serialNumber))
   if (key.kind.type === 'ec') return agreementInfo(key, key.kind.curve, recipient, contentKey)
   const encryptedKey = sealTransportedKey(key.publicKey, contentKey, terms.oaep)
   const algorithm = terms.oaep ? oaepAlgorithm() : rsaAlgorithm()
-  return sequence(tinyInteger(0), recipient, algorithm, octetString(encryptedKey))
+  return sequence(integer(0), recipient, algorithm, octetString(encryptedKey))
 }
 
 function rsaAlgorithm(): Uint8Array {
-  return sequence(objectIdentifier(OID.rsaEncryption), nothing())
+  return sequence(objectIdentifier(OID.rsaEncryption), nullValue())
 }
 
 /** RFC 4055 section 4.1: SHA-256 for both, and no label. */
 function oaepAlgorithm(): Uint8Array {
-  const hash = sequence(objectIdentifier(SHA256), nothing())
+  const hash = sequence(objectIdentifier(SHA256), nullValue())
   const mask = sequence(objectIdentifier(OID.mgf1), hash)
-  return sequence(objectIdentifier(OID.rsaesOaep), sequence(der(0xa0, hash), der(0xa1, mask)))
+  return sequence(
+    objectIdentifier(OID.rsaesOaep),
+    sequence(element(0xa0, hash), element(0xa1, mask)),
+  )
 }
 
 /** RFC 5753 section 3.1.1: an ephemeral key for each recipient. */
@@ -165,15 +168,15 @@ function agreementInfo(
   })
   const wrapped = wrapKey(wrap, kek, contentKey)
   kek.fill(0)
-  const originator = der(
+  const originator = element(
     0xa1, // in the place of SEQUENCE
     sequence(objectIdentifier(OID.ecPublicKey)),
     bitString(pointOfKey(ephemeral.publicKey.export({ format: 'jwk' }))),
   )
-  return der(
+  return element(
     0xa1,
-    tinyInteger(3),
-    der(0xa0, originator),
+    integer(3),
+    element(0xa0, originator),
     sequence(objectIdentifier(agreement), wrapAlgorithm),
     sequence(sequence(recipient, octetString(wrapped))),
   )

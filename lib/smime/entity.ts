@@ -1,0 +1,82 @@
+// The MIME entity inside of an encrypted message: taken out of what was signed and compressed around it, its signatures
+// checked. In the workers. RFC 8551 section 3.
+import { PermError } from '../errors.ts'
+import { decodeBase64, isInBase64 } from '../mail/base64-body.ts'
+import { collect, readMessage, type Message } from '../mail/message.ts'
+import { smimeContentOf, type SmimeContent } from '../mail/smime-content.ts'
+import { readTwoParts } from '../mail/two-parts.ts'
+import { decompress } from './cms/compressed-data.ts'
+import { COMPRESSION_LIMITS, LARGEST_MESSAGE_BYTES, MOST_WRAPPINGS } from './limits.ts'
+import { isMultipartSigned } from './mime.ts'
+import { checkSignatures, type SignatureCheck } from './signed/check.ts'
+
+export interface UnwrappedEntity {
+  /** The innermost: what was signed, where anything was. */
+  readonly entity: Uint8Array
+  /** undefined: nobody has signed it. */
+  readonly check: SignatureCheck | undefined
+}
+
+/** One signature, over all of it: what stands inside of a signed entity that is signed again is left as it is. */
+export async function unwrapEntity(bytes: Uint8Array): Promise<UnwrappedEntity> {
+  let entity = bytes
+  let check: SignatureCheck | undefined
+  for (let wrappings = 0; wrappings < MOST_WRAPPINGS; wrappings++) {
+    const inner = await unwrapOnce(entity, check === undefined)
+    if (!inner) break
+    entity = inner.entity
+    check ??= inner.check
+  }
+  return { entity, check }
+}
+
+/** undefined: there is nothing around it. */
+async function unwrapOnce(
+  bytes: Uint8Array,
+  mayBeSigned: boolean,
+): Promise<UnwrappedEntity | undefined> {
+  const message = await readMessage([bytes])
+  if (mayBeSigned && isMultipartSigned(message.fields)) return unwrapMultipart(message, bytes)
+  const body = await collect(message.body)
+  const kind = smimeContentOf(message.fields, body)
+  if (kind === undefined || kind === 'enveloped' || (kind === 'signed' && !mayBeSigned))
+    return undefined
+  return unwrapOpaque(kind, await decoded(message, body), bytes)
+}
+
+async function unwrapMultipart(message: Message, bytes: Uint8Array): Promise<UnwrappedEntity> {
+  try {
+    const [content, signature] = await readTwoParts(message, LARGEST_MESSAGE_BYTES)
+    const cms = await decoded(signature, signature.body)
+    const check = checkSignatures(cms, content.raw)
+    return { entity: content.raw, check }
+  } catch (error) {
+    if (!(error instanceof PermError)) throw error
+    return { entity: bytes, check: { status: 'bad', reason: error.message } }
+  }
+}
+
+/** What is damaged stays as it is, for its reader to see. */
+function unwrapOpaque(
+  kind: Exclude<SmimeContent, 'enveloped'>,
+  cms: Uint8Array,
+  bytes: Uint8Array,
+): UnwrappedEntity {
+  if (kind === 'compressed')
+    return { entity: decompress(cms, COMPRESSION_LIMITS), check: undefined }
+  const check = checkSignatures(cms, undefined)
+  const content = check.status === 'intact' ? check.content : undefined
+  return { entity: content ?? bytes, check }
+}
+
+/** A body without its transfer encoding. */
+export async function decoded(
+  { fields }: Pick<Message, 'fields'>,
+  body: Uint8Array,
+): Promise<Uint8Array> {
+  return isInBase64(fields) ? collect(decodeBase64(once(body))) : body
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes
+}

@@ -1,0 +1,114 @@
+// What the workers do for S/MIME: all that takes apart what others have made, and all that uses a private key.
+import { freshBoundary } from '../mail/multipart-encrypted.ts'
+import { SecretBytes } from '../crypto/secret-bytes.ts'
+import { readElements } from '../x509/der.ts'
+import { unsupported } from './cms/cms-error.ts'
+import { isWeak, parseEncryptedContent } from './cms/enveloped-data.ts'
+import { openContent, type OpenedContent, type OwnKey } from './cms/open.ts'
+import { sealContent, type Profile } from './cms/seal.ts'
+import { unwrapEntity } from './entity.ts'
+import { formatMultipartSigned } from './mime.ts'
+import { checkSignatures, type SignatureCheck } from './signed/check.ts'
+import { signData, type SigningKey } from './signed/sign.ts'
+import { parseSignedData } from './signed/signed-data.ts'
+
+/** Certificates, and secret keys (PKCS #8), are DER; several are one after the other. */
+export interface SmimeJobs {
+  /** Signed, if there is a signer, and sealed. PermError smime/certificate. */
+  readonly seal: (args: {
+    entity: Uint8Array
+    recipients: Uint8Array
+    profile: Profile
+    /** Empty: nobody signs. */
+    signerSecret: Uint8Array
+    signerCertificates: Uint8Array
+    atMs: number
+  }) => Uint8Array
+  /**
+   * undefined: it is for others. PermError smime/decrypt, with one text whatever the reason; mail/malformed and
+   * crypto/unsupported for what anybody can see.
+   */
+  readonly open: (args: {
+    cms: Uint8Array
+    /** As many as secrets. */
+    certificates: Uint8Array
+    secrets: Uint8Array
+    weak: 'open' | 'refuse'
+  }) => Promise<Opened | undefined>
+  /** `content`: what stands beside it, or nothing. */
+  readonly check: (args: { cms: Uint8Array; content: Uint8Array | undefined }) => SignatureCheck
+}
+
+export interface Opened extends Pick<OpenedContent, 'keyIndexes' | 'transport' | 'sealedKeyId'> {
+  /** The innermost MIME entity. */
+  readonly entity: Uint8Array
+  readonly check: SignatureCheck | undefined
+  /** Such as aes-256-cbc. */
+  readonly cipher: string
+  /** Whether it would show if somebody had altered it. */
+  readonly isAuthenticated: boolean
+  readonly isWeak: boolean
+}
+
+export function createJobs(): SmimeJobs {
+  return {
+    seal: (args) => wiping(args.signerSecret, () => seal(args)),
+    async open(args) {
+      try {
+        return await open(args)
+      } finally {
+        args.secrets.fill(0)
+      }
+    },
+    check: ({ cms, content }) => checkSignatures(cms, content),
+  }
+}
+
+function seal(args: Parameters<SmimeJobs['seal']>[0]): Uint8Array {
+  const { entity, recipients, profile, signerSecret, signerCertificates, atMs } = args
+  const certificates = derIn(recipients)
+  if (signerSecret.length === 0) return sealContent(entity, certificates, profile)
+  const signer = { secret: new SecretBytes(signerSecret), certificates: derIn(signerCertificates) }
+  return sealContent(signed(entity, signer, new Date(atMs)), certificates, profile)
+}
+
+/** RFC 8551 section 3.5.3: the clear form, which does not grow by a third. */
+function signed(entity: Uint8Array, signer: SigningKey, at: Date): Uint8Array {
+  const cms = signData(entity, signer, { form: 'detached', at })
+  const digest = parseSignedData(cms).signers[0]?.digest ?? 'sha256'
+  return formatMultipartSigned(entity, { cms, digest }, freshBoundary())
+}
+
+async function open(args: Parameters<SmimeJobs['open']>[0]): Promise<Opened | undefined> {
+  const content = parseEncryptedContent(args.cms)
+  const weak = isWeak(content)
+  const cipher = content.cipher.name
+  if (weak && args.weak === 'refuse')
+    throw unsupported(`${cipher} is weak, and the table does not say legacy: true for the author`)
+  const opened = openContent(content, ownKeys(args.certificates, args.secrets))
+  if (!opened) return undefined
+  const { plaintext, ...facts } = opened
+  const { entity, check } = await unwrapEntity(plaintext)
+  const isAuthenticated = content.authentication !== undefined
+  return { ...facts, entity, check, cipher, isAuthenticated, isWeak: weak }
+}
+
+function ownKeys(certificates: Uint8Array, secrets: Uint8Array): OwnKey[] {
+  const own = derIn(certificates)
+  return derIn(secrets).flatMap((secret, at) => {
+    const certificate = own[at]
+    return certificate ? [{ certificate, secret }] : []
+  })
+}
+
+function derIn(bytes: Uint8Array): Uint8Array[] {
+  return readElements(bytes).map((element) => element.bytes)
+}
+
+function wiping<T>(secret: Uint8Array, use: () => T): T {
+  try {
+    return use()
+  } finally {
+    secret.fill(0)
+  }
+}
