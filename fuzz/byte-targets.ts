@@ -77,7 +77,10 @@ const encrypted: Target = {
 
 const QUERY: Query = { id: 0x1234, name: 'example.com', type: 'MX', edns: true }
 
-function responseTo(type: 'MX' | 'TXT' | 'TLSA', data: object): Uint8Array {
+/** OPENPGPKEY and SMIMEA by their numbers. */
+type SeedType = 'MX' | 'TXT' | 'TLSA' | 'UNKNOWN_61' | 'UNKNOWN_53'
+
+function responseTo(type: SeedType, data: object): Uint8Array {
   const name = 'example.com'
   const answers = [
     { type: 'CNAME', name, ttl: 60, data: 'mail.example.com' },
@@ -104,11 +107,13 @@ const dns: Target = {
       matchingType: 1,
       certificate: Buffer.alloc(32, 1),
     }),
+    responseTo('UNKNOWN_61', Buffer.from([0x99, 0x01, 0x02])),
+    responseTo('UNKNOWN_53', Buffer.from([3, 0, 0, 0x30, 0x82])),
   ],
   words: bytes('\xc0\x0c', '\xc0\x00', '\0', '\x01', '\xff\xff', '\x3f', '\0\0\x29'),
   run(input) {
     let taken = false
-    for (const type of ['MX', 'TXT', 'TLSA'] as const)
+    for (const type of ['MX', 'TXT', 'TLSA', 'OPENPGPKEY', 'SMIMEA'] as const)
       taken = typeof parseResponse(input, { ...QUERY, type }) === 'object' || taken
     return taken ? 'taken' : 'refused'
   },

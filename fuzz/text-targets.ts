@@ -1,4 +1,6 @@
 // Parsers of texts: records, policies, identities, and what processes tell each other.
+import { formatHeld, parseHeld } from '../lib/key-directory/finding.ts'
+import { formatPin, parsePin, type Pin } from '../lib/key-directory/pins.ts'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { formatEnvelope, parseEnvelope } from '../lib/cache/redis-envelope.ts'
@@ -36,6 +38,16 @@ function textsOf(vectors: string): readonly string[] {
 const POLICY =
   'version: STSv1\r\nmode: enforce\r\nmx: mx.example.com\r\nmx: *.example.net\r\nmax_age: 604800\r\n'
 const KEY = Buffer.alloc(48, 7).toString('base64')
+
+const SMIMEA = { usage: 3, selector: 0, matchingType: 1, certificate: new Uint8Array(32) }
+const PUBLIC_KEY = { fingerprint: 'aa', bytes: new Uint8Array(3), addresses: ['alice@b.example'] }
+const PIN: Pin = {
+  source: 'wkd',
+  since: '2026-11-22T00:00:00.000Z',
+  accepted: false,
+  keys: [PUBLIC_KEY],
+  pending: [{ key: PUBLIC_KEY, source: 'dnssec', since: '2026-11-22T00:00:00.000Z' }],
+}
 
 export const textTargets = (): readonly Target[] => [
   textTarget('MTA-STS record', {
@@ -172,6 +184,24 @@ export const textTargets = (): readonly Target[] => [
       `{"generations":[{"n":1,"period":"month","publicKey":"${Buffer.alloc(96, 7).toString('base64')}"}]}`,
     ],
     words: ['"n":2', '"period":"none"', 'null', '[', ']', '{', '}', ','],
+  }),
+  textTarget('keys in the cache', {
+    parse: parseHeld,
+    format: (held) => held && formatHeld(held),
+    seeds: [
+      formatHeld({
+        untilMs: 1,
+        finding: { status: 'none', authentic: true, constraints: [SMIMEA] },
+      }),
+      formatHeld({ untilMs: 1, finding: { status: 'found', keys: [PUBLIC_KEY] } }),
+    ],
+    words: ['"status":"found"', '"status":"unusable"', '"reason":""', 'null', '1e999', '[]'],
+  }),
+  textTarget('pinned keys', {
+    parse: (text) => parsePin('alice@b.example', text),
+    format: formatPin,
+    seeds: [formatPin(PIN)],
+    words: ['"version":1', '"accepted":true', '"pending":[]', '"operator"', 'null', '{}'],
   }),
   textTarget('value in Redis', {
     parse: parseEnvelope,

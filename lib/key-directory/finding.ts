@@ -109,8 +109,8 @@ export function textOf(value: unknown): string {
 }
 
 function numberOf(value: unknown): number {
-  if (typeof value !== 'number') throw new TypeError('no number')
-  return value
+  if (typeof value !== 'number' || !Number.isFinite(value)) throw new TypeError('no number')
+  return value + 0 // and not -0, which JSON has
 }
 
 function bytesOf(value: unknown): Uint8Array {

@@ -1,5 +1,6 @@
 // ibemail.txt through the HTTP listener of a real Haraka, by names that are right, wrong and forged.
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
@@ -11,7 +12,11 @@ import {
   withMasterKey,
   type VaultContents,
 } from '../../lib/vault/contents.ts'
+import { SecretBytes } from '../../lib/crypto/secret-bytes.ts'
+import { webPlacesOf } from '../../lib/key-directory/names.ts'
+import { withMailKey } from '../../lib/vault/mail-keys.ts'
 import { hisho } from '../cli/site.ts'
+import { newKey, startPool, type TestKey } from '../openpgp/world.ts'
 import { startDnsServer, type DnsServer } from '../support/dns-server.ts'
 import { freePort, startHaraka, type Files, type Haraka } from '../support/haraka.ts'
 import { makeSite, siteEnvironment, siteFiles, vaultBytes, type SiteKeys } from '../support/site.ts'
@@ -55,6 +60,7 @@ describe('a Haraka with hisho/well_known', () => {
   let port = 0
   let haraka: Haraka
   let contents: VaultContents
+  let alice: TestKey
 
   const start = async (httpPort: number, files: Files = {}): Promise<Haraka> => {
     const started = await startHaraka({
@@ -114,6 +120,16 @@ describe('a Haraka with hisho/well_known', () => {
     // Keys of a domain that is not local stand in the vault too.
     const entry = entriesOf(keys.contents, 'a.example', 'bf')[0]!
     contents = withMasterKey(keys.contents, 'foreign.example', entry)
+    const pool = startPool()
+    alice = await newKey(pool, 'alice@a.example')
+    await pool.close()
+    contents = withMailKey(contents, 'a.example', 'openpgp', {
+      id: alice.fingerprint,
+      user: 'alice',
+      secret: new SecretBytes(alice.secret),
+      certificates: [],
+      created: '2026-11-22T00:00:00.000Z',
+    })
     haraka = await start(port, {
       'config/hisho.vault.age': await vaultBytes(contents, keys.passphrase),
     })
@@ -138,6 +154,16 @@ describe('a Haraka with hisho/well_known', () => {
         .map((line) => parseParameters(line)?.scheme),
       ['bf', 'cc'],
     )
+  })
+
+  it('serves the OpenPGP certificate of a user, for those who look in the Web Key Directory', async () => {
+    const { host, path } = webPlacesOf('alice@a.example').advanced
+    const { status, head } = await ask(host, { target: path })
+    assert.equal(status, 200)
+    assert.match(head, /^content-type: application\/octet-stream\r?$/im)
+    const hash = createHash('sha256').update(alice.certificate).digest('base64url')
+    assert.ok(head.includes(`ETag: "${hash}"`), head)
+    assert.equal((await ask('b.example', { target: path })).status, 404)
   })
 
   it('to HEAD it says the same without the text', async () => {
