@@ -38,6 +38,7 @@ const DETAIL = {
   'openpgp/key': '7.5',
   'protection/limit': '3.4',
   'protection/no-key': '7.3',
+  'protection/not-opened': '7.5',
   'protection/refused': '7.1',
   'protection/replay': '7.7',
   'protection/split': '3.5',

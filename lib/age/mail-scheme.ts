@@ -111,12 +111,13 @@ async function openFor(
     },
   }
   try {
-    const { plaintext } = await open([identity], parseEncrypted(message))
+    const { id, plaintext } = await open([identity], parseEncrypted(message))
     const opened = await readMessage(plaintext)
     return {
       status: 'opened',
       addresses: found?.named ?? [],
       description: `age; key=${formatQuoted(found?.id ?? '')}; kem=${found?.kind}`,
+      sealedKeyId: id,
       message: opened,
     }
   } catch (error) {

@@ -56,13 +56,23 @@ async function openForDelivery(
   bytes: Uint8Array,
   addresses: readonly string[],
 ): Promise<Message> {
-  const { schemes, normalizeAddress } = context.services('with-table')
-  const { authservIds } = parseDecryptSettings(context.haraka().ini('hisho.decrypt.ini'))
+  const { schemes, normalizeAddress, table } = context.services('with-table')
+  const { authservIds, limits, tags } = parseDecryptSettings(
+    context.haraka().ini('hisho.decrypt.ini'),
+  )
   const host = context.haraka().value('me') ?? hostname()
   const arrival = await receive(
     await readMessage([bytes]),
     addresses.map((address) => ({ address, domain: address.slice(address.lastIndexOf('@') + 1) })),
-    { schemes, normalizeAddress, authservIds: new Set([host.toLowerCase(), ...authservIds]) },
+    {
+      schemes,
+      normalizeAddress,
+      authservIds: new Set([host.toLowerCase(), ...authservIds]),
+      limits,
+      tags,
+      reference: 'hisho decrypt',
+      allowsUnproven: (domain) => table.current().ruleFor(domain).unproven === 'open',
+    },
   )
   if (arrival.status === 'closed') throw closed(arrival.reason)
   if (arrival.status === 'opened') return arrival.message

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { ByteReader, type Bytes } from './byte-reader.ts'
 import { ContainerError } from './container-error.ts'
-import { checkMac, formatHeader, parseHeader } from './header.ts'
+import { checkMac, formatHeader, headerId, parseHeader } from './header.ts'
 import { chunkCipher, openChunks, PAYLOAD_NONCE_BYTES, sealChunks } from './payload.ts'
 import { FILE_KEY_BYTES } from './sealed-key.ts'
 import type { Identity, Recipient, Stanza } from './stanza.ts'
@@ -46,6 +46,8 @@ export async function open(
 ): Promise<{
   readonly suite: Suite
   readonly stanzas: readonly Stanza[]
+  /** Names the file, see `headerId`. */
+  readonly id: string
   readonly plaintext: AsyncGenerator<Uint8Array, void, undefined>
 }> {
   const reader = new ByteReader(ciphertext)
@@ -61,7 +63,8 @@ export async function open(
       if (nonce.length < PAYLOAD_NONCE_BYTES) {
         throw new ContainerError('header', 'the file ends before its payload')
       }
-      return { suite, stanzas, plaintext: openChunks(reader, chunkCipher(suite, fileKey, nonce)) }
+      const plaintext = openChunks(reader, chunkCipher(suite, fileKey, nonce))
+      return { suite, stanzas, id: headerId(header), plaintext }
     } finally {
       fileKey.fill(0)
     }

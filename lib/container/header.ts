@@ -1,5 +1,5 @@
 // The textual header of an age file: c2sp.org/age, "Header".
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 import { hkdfSha256 } from '../crypto/hkdf.ts'
 import type { ByteReader } from './byte-reader.ts'
 import { ContainerError } from './container-error.ts'
@@ -72,6 +72,14 @@ export function checkMac(header: Header, fileKey: Uint8Array): void {
   if (!timingSafeEqual(headerMac(fileKey, header.covered), header.mac)) {
     throw new ContainerError('hmac', 'the header was altered')
   }
+}
+
+/**
+ * Names the file: nobody without its key can write another header with this key in it, whatever stanzas he takes over or
+ * leaves out, nor put another payload behind this one. For a header whose MAC was right.
+ */
+export function headerId({ covered, mac }: Header): string {
+  return createHash('sha256').update(covered).update(mac).digest('hex')
 }
 
 function headerMac(fileKey: Uint8Array, covered: Uint8Array): Uint8Array {

@@ -1,39 +1,40 @@
 // What hisho/decrypt does: in data_post the message is opened, or its forged marks are removed; in the queue hooks those
 // recipients for whom it was not opened get the ciphertext.
-import { PermError } from '../errors.ts'
+import { HishoError, PermError, TempError } from '../errors.ts'
+import { formatContentResult } from '../mail/auth-results.ts'
 import { closeBody, type Message } from '../mail/message.ts'
-import { receive, type Arrival } from '../protection/incoming.ts'
-import type { Services } from '../services/services.ts'
+import type { NotOpenedReason } from '../mail/opened-mark.ts'
+import type { ContentSignature } from '../mail/scheme.ts'
+import { receive, whyOf, type Arrival } from '../protection/incoming.ts'
 import type { DecryptSettings } from '../services/plugin-settings.ts'
-import {
-  OK,
-  type Address,
-  type Connection,
-  type Plugin,
-  type PluginsModule,
-  type Transaction,
-} from './api.ts'
-import { recipientsOf, stillWanted, type Recipient } from './envelope.ts'
+import type { Services } from '../services/services.ts'
+import type { Address, Connection, Plugin, Transaction } from './api.ts'
+import { recipientsOf, type Recipient } from './envelope.ts'
 import { buildTransaction, destroyStream, readExact, replaceMessage } from './exact-message.ts'
 import { dropForgedFields, looksEncrypted } from './header-list.ts'
 import { describe, GO_ON, type Deadline, type Verdict } from './hook.ts'
-import { setMark } from './mark.ts'
-import { outboundOf } from './outbound.ts'
-import { queueCopies } from './queue-copies.ts'
-import { routeOfCopies } from './route.ts'
+import { arrivalNote, holdBack, markNotOpened } from './not-opened.ts'
+import { replayCheck } from './replay-check.ts'
+import { tagSubject } from './subject-tags.ts'
 
 /** What was done with a transaction's message. */
 interface Seen {
   /** The ciphertext, for the recipients it was not opened for. */
   readonly sealed?: { readonly transaction: Transaction; readonly recipients: readonly Address[] }
   readonly opened?: readonly Address[]
+  readonly signature?: ContentSignature
 }
 
 // Beside the transaction and not in its notes, which other plugins write and which go into queue files.
 const seen = new WeakMap<Transaction, Seen>()
+const tagged = new WeakSet<Transaction>()
+
+export function whatWasSeen(transaction: Transaction): Seen | undefined {
+  return seen.get(transaction)
+}
 
 export function hasArrived(transaction: Transaction): boolean {
-  return seen.has(transaction)
+  return seen.has(transaction) && tagged.has(transaction)
 }
 
 export interface DecryptContext {
@@ -57,40 +58,100 @@ export async function openTransaction(
     seen.set(transaction, {})
     return GO_ON
   }
-  const outcome = await openMessage(context, connection, transaction, authservIds, deadline)
-  transaction.results?.add(plugin, outcome)
+  try {
+    const outcome = await openMessage(context, connection, transaction, authservIds, deadline)
+    transaction.results?.add(plugin, outcome)
+  } catch (error) {
+    throw notNow(error, transaction)
+  }
   return GO_ON
 }
 
+/** data_post, behind whoever judges a signature. */
+export async function tagTransaction(
+  { settings }: DecryptContext,
+  connection: Connection,
+): Promise<Verdict> {
+  const transaction = connection.transaction
+  if (!transaction) return GO_ON
+  const outcome = seen.get(transaction)?.opened ? 'opened' : 'other'
+  tagSubject(transaction.header, settings, outcome)
+  tagged.add(transaction)
+  return GO_ON
+}
+
+/**
+ * Whatever is the matter, one answer: which key or which step it was is for the log. A bug is answered by the wrapper.
+ */
+function notNow(error: unknown, { uuid }: Transaction): unknown {
+  if (!(error instanceof HishoError)) return error
+  return new TempError('protection/not-opened', 'not opened now', {
+    cause: error,
+    peerText: `try again later (reference ${uuid})`,
+  })
+}
+
 async function openMessage(
-  { plugin, services }: DecryptContext,
+  context: DecryptContext,
   connection: Connection,
   transaction: Transaction,
   authservIds: ReadonlySet<string>,
   deadline: Deadline,
 ): Promise<Record<string, unknown>> {
-  const recipients = recipientsOf(transaction)
+  const { plugin, services, settings } = context
+  const { limits, tags } = settings
+  const peer = connection.remote.ip ?? ''
+  if (services.openingFailures.isReached(peer, limits.failuresPerMinute))
+    throw new TempError('protection/limit', `too much from ${peer} did not open within a minute`)
+  const leave = (why: NotOpenedReason, reason: string): Record<string, unknown> =>
+    leaveClosed(context, connection, transaction, authservIds, { why, reason })
+  if (transaction.data_bytes > limits.bytes)
+    return leave('limit', `protection/limit: it has ${transaction.data_bytes} bytes`)
   const read = await readExact(transaction, { undoRenaming: false })
   let arrival: Arrival<Recipient>
   try {
-    arrival = await receive(read, recipients, { ...services, authservIds })
+    arrival = await receive(read, recipientsOf(transaction), {
+      ...services,
+      authservIds,
+      limits,
+      tags,
+      reference: transaction.uuid,
+      allowsUnproven: (domain) => services.table.current().ruleFor(domain).unproven === 'open',
+      ...replayCheck(context, connection, transaction, read.fields),
+    })
     if (arrival.status === 'opened') {
       const result = await release(transaction, read, arrival, deadline)
+      if (arrival.signature) connection.auth_results(formatContentResult(arrival.signature))
       connection.loginfo(plugin, result)
       return { pass: result }
     }
   } catch (error) {
     // A chunk that was altered shows while the message streams: then it goes on as it came, like any that does not open.
     if (!(error instanceof PermError)) throw error
-    arrival = { status: 'closed', fields: [], reason: describe(error) }
+    arrival = { status: 'closed', fields: [], why: whyOf(error), reason: describe(error) }
   } finally {
     await closeBody(read)
   }
+  if (arrival.status === 'closed') return leave(arrival.why, arrival.reason)
   dropForgedFields(transaction.header, authservIds)
   seen.set(transaction, {})
-  if (arrival.status === 'none') return { skip: 'not encrypted' }
-  connection.lognotice(plugin, `not opened, delivered as it came: ${arrival.reason}`)
-  return { fail: `not opened: ${arrival.reason}` }
+  return { skip: 'not encrypted' }
+}
+
+function leaveClosed(
+  { plugin, services, settings }: DecryptContext,
+  connection: Connection,
+  transaction: Transaction,
+  authservIds: ReadonlySet<string>,
+  { why, reason }: { readonly why: NotOpenedReason; readonly reason: string },
+): Record<string, unknown> {
+  if (why === 'closed') services.openingFailures.failed(connection.remote.ip ?? '')
+  holdBack(why, settings, (code) => new TempError(code, `held: ${reason}`))
+  dropForgedFields(transaction.header, authservIds)
+  markNotOpened(connection, transaction, why)
+  seen.set(transaction, {})
+  connection.lognotice(plugin, `not opened, delivered as it came: ${reason}`)
+  return { fail: `not opened: ${reason}` }
 }
 
 /** Puts the plaintext into the transaction, and keeps the ciphertext for those it was not sealed for. */
@@ -113,50 +174,18 @@ async function release(
     if (kept) destroyStream(kept.message_stream)
     throw error
   }
+  const { inside, signature } = arrival
+  Object.assign(
+    transaction.notes,
+    arrivalNote({ encrypted: true, opened: true, ...(inside && { reason: inside }) }),
+  )
   seen.set(transaction, {
     opened: arrival.recipients.map((recipient) => recipient.envelope),
+    ...(signature && { signature }),
     ...(kept ? { sealed: { transaction: kept, recipients: others } } : {}),
   })
   const rest = others.length > 0 ? `; ${others.length} other recipients get the ciphertext` : ''
   return `opened for ${arrival.recipients.length}: ${arrival.description}${rest}`
-}
-
-/** queue and queue_outbound, before encrypt: two copies where the recipients may not all read the same. */
-export async function splitOpened(
-  { plugin }: DecryptContext,
-  connection: Connection,
-  deadline: Deadline,
-): Promise<Verdict> {
-  const transaction = connection.transaction
-  const found = transaction && seen.get(transaction)
-  if (!transaction || !found?.sealed || !found.opened) return GO_ON
-  const { sealed, opened } = found
-  const checkStillWanted = stillWanted(connection, transaction, deadline)
-  const route = routeOfCopies(plugin.haraka_require('plugins') as PluginsModule, connection)
-  const options = { ...outboundOf(plugin), checkStillWanted }
-  await queueCopies(
-    transaction,
-    [
-      copyOf(transaction, opened, route, { protected: false, reason: 'opened here' }),
-      copyOf(sealed.transaction, sealed.recipients, route, {
-        protected: true,
-        reason: 'ciphertext for others',
-      }),
-    ],
-    options,
-  )
-  return { code: OK, message: 'queued as 2 messages' }
-}
-
-function copyOf(
-  from: Transaction,
-  recipients: readonly Address[],
-  route: Readonly<Record<string, unknown>>,
-  decision: { readonly protected: boolean; readonly reason: string },
-) {
-  const notes: Record<string, unknown> = { ...route }
-  setMark(notes, { ...decision, recipients: recipients.map((recipient) => recipient.address) })
-  return { recipients, notes, message: () => readExact(from, { undoRenaming: false }) }
 }
 
 /** reset_transaction: the ciphertext that was kept goes with its transaction. */

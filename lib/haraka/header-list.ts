@@ -10,21 +10,31 @@ interface HeaderMaps extends Header {
   headers_decoded: Record<string, string[] | undefined>
 }
 
-function asField(entry: string): Field {
-  return (
-    parseFields(Buffer.from(entry.replaceAll(/\r?\n/g, '\r\n')))[0] ?? {
-      name: '',
-      raw: new Uint8Array(0),
-    }
-  )
+export function asField(entry: string): Field {
+  // Haraka writes a bare CR as CRLF and a space, and folds with LF alone.
+  const text = entry.replaceAll('\r\n ', '\r').replaceAll(/\r?\n/g, '\r\n')
+  return parseFields(Buffer.from(text))[0] ?? { name: '', raw: new Uint8Array(0) }
 }
 
-function forget(maps: HeaderMaps, name: string): void {
-  delete maps.headers[name]
-  delete maps.headers_decoded[name]
+export function asEntry({ raw }: Field): string {
+  return Buffer.from(raw.buffer, raw.byteOffset, raw.length)
+    .toString('utf8')
+    .replaceAll('\r\n', '\n')
 }
 
-const ENCRYPTED = new Set(['multipart/encrypted', IBEMAIL_TYPE])
+/** Plugins look at the maps; the list alone is what is delivered. */
+export function forgetName(header: Header, name: string): void {
+  const { headers, headers_decoded: decoded } = header as HeaderMaps
+  delete headers[name]
+  delete decoded[name]
+}
+
+const ENCRYPTED = new Set([
+  'multipart/encrypted',
+  IBEMAIL_TYPE,
+  'application/pkcs7-mime',
+  'application/x-pkcs7-mime',
+])
 
 /** A cheap look before the message is read: most mail is not ours. */
 export function looksEncrypted(header: Header): boolean {
@@ -33,28 +43,26 @@ export function looksEncrypted(header: Header): boolean {
 }
 
 /** Puts the result into the field that decrypt wrote. */
-export function noteSignature(header: Header, status: string): void {
+export function noteSignature(header: Header, text: string): void {
   const at = header.header_list.findIndex((entry) => /^hisho-decrypted:/i.test(entry))
   const entry = header.header_list[at]
   if (entry === undefined) return
-  header.header_list[at] = entry.replace(UNCHECKED, `signature=${status}`)
-  forget(header as HeaderMaps, 'hisho-decrypted')
+  header.header_list[at] = entry.replace(UNCHECKED, () => text)
+  forgetName(header, 'hisho-decrypted')
 }
 
-const SUSPECTS = /^\s*(?:hisho-|ibemail-decrypted|authentication-results)/i
+const SUSPECTS = /^\s*(?:hisho-|ibemail-decrypted|authentication-results)|\r/i
 
 /**
  * Removes our marks and Authentication-Results in our name, whoever wrote them. Haraka adds its own of the latter once
  * more after data_post.
  */
 export function dropForgedFields(header: Header, authservIds: ReadonlySet<string>): void {
-  const maps = header as HeaderMaps
   const kept = header.header_list.filter((entry) => {
     if (!SUSPECTS.test(entry)) return true
     const field = asField(entry.trimStart())
     if (!isMarker(field) && !claimsToBeOurs(field, authservIds)) return true
-    // Plugins look at the maps; all values of the name go, the list alone is what is delivered.
-    forget(maps, field.name)
+    forgetName(header, field.name)
     return false
   })
   header.header_list.splice(0, header.header_list.length, ...kept)

@@ -8,6 +8,8 @@ import { checkDelivery, checkHaraka, hookProblems } from './self-test.ts'
 
 /** Priorities on queue and queue_outbound, in order. Signers such as dkim stand at 0. */
 export const PRIORITY = {
+  /** On data_post, where all others stand at 0. */
+  tagSubject: 80,
   decryptGate: -70,
   verifyGate: -69,
   decryptSplit: -60,

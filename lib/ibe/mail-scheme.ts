@@ -72,7 +72,7 @@ export function createIbeScheme({ ibe, directory, clock, keys }: IbeSchemeOption
         onSkip: (reason, stanza) => skipped.push(skipText(reason, stanza)),
       })
       try {
-        const { stanzas, plaintext } = await open([identity], parseEncrypted(message))
+        const { stanzas, id, plaintext } = await open([identity], parseEncrypted(message))
         const opened = stanzas
           .filter((stanza) => stanza.type === BF_STANZA_TYPE)
           .map(parseBfStanza)
@@ -81,6 +81,7 @@ export function createIbeScheme({ ibe, directory, clock, keys }: IbeSchemeOption
           status: 'opened',
           addresses: opened.map(addressOf),
           description: `ibe-bf; n=${opened[0]?.n ?? 0}; identity=${formatQuoted(opened[0]?.identity ?? '')}`,
+          sealedKeyId: id,
           message: await readMessage(plaintext),
         }
       } catch (error) {

@@ -16,6 +16,9 @@ export type ReplyPlain = (typeof REPLY_PLAIN)[number]
 /** What becomes of a message whose signature is missing or bad. */
 export const SIGNATURE_ACTIONS = ['accept', 'mark', 'reject'] as const
 export type SignatureAction = (typeof SIGNATURE_ACTIONS)[number]
+/** What becomes of mail whose encryption does not prove that nobody altered it on the way. */
+export const UNPROVEN = ['close', 'open'] as const
+export type Unproven = (typeof UNPROVEN)[number]
 
 export interface DomainRule {
   /** As in the table: a domain, `*.domain`, `*`, or an address. */
@@ -35,6 +38,8 @@ export interface DomainRule {
   /** Of mail in its name, if it says in DNS that it signs. */
   readonly missingSignature: SignatureAction
   readonly failedSignature: SignatureAction
+  /** Of mail in its name. */
+  readonly unproven: Unproven
   /** What the way to its servers must be; by default what the domain itself promises. */
   readonly transport: Transport
   /** The least that mail to it gets. */
@@ -54,6 +59,7 @@ export const DEFAULT_RULE: DomainRule = {
   paramsTrust: TRUST_SOURCES,
   missingSignature: 'accept',
   failedSignature: 'mark',
+  unproven: 'close',
   transport: 'policy',
   floor: 'none',
 }

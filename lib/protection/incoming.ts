@@ -1,25 +1,39 @@
 // What arrives: forged marks go, and a message that is ours is opened for those it was sealed for.
 import { PermError } from '../errors.ts'
-import { fieldsNamed, formatField, formatQuoted, type Field } from '../mail/header.ts'
-import { mailboxesIn } from '../mail/address.ts'
-import { peekBody, type Message } from '../mail/message.ts'
-import { PEEK_BYTES } from '../mail/protected-content.ts'
-import type { Scheme } from '../mail/scheme.ts'
-import { claimsToBeOurs, isMarker, isTrace, UNCHECKED } from '../mail/trace.ts'
+import type { Field } from '../mail/header.ts'
+import type { Message } from '../mail/message.ts'
+import { formatNotOpened, formatOpened, type NotOpenedReason } from '../mail/opened-mark.ts'
+import type { ContentSignature, Scheme } from '../mail/scheme.ts'
+import { withoutTags } from '../mail/subject-tag.ts'
+import { claimsToBeOurs, isMarker, isTrace } from '../mail/trace.ts'
+import { bounded, headerBytesOf } from './bounded-body.ts'
+import { findScheme, openLayers, type LayerOptions, type OpenedLayers } from './layers.ts'
 import type { Addressee } from './outgoing.ts'
 
-export interface IncomingOptions {
+export { findScheme } from './layers.ts'
+
+export interface IncomingOptions extends LayerOptions {
   readonly schemes: readonly Scheme[]
   readonly normalizeAddress: (address: string) => string
   /** The names under which this host writes Authentication-Results, lower case. */
   readonly authservIds: ReadonlySet<string>
+  /** Words that only we may write into a Subject. */
+  readonly tags: readonly string[]
+  /** Leads from a mark to the log. */
+  readonly reference: string
 }
 
 export type Arrival<R> =
-  /** Not one of ours. `fields` is the header without forged marks. */
+  /** Not encrypted. `fields` is the header without forged marks. */
   | { readonly status: 'none'; readonly fields: readonly Field[] }
-  /** Ours, and not to be opened here: it goes on as it came, without forged marks. */
-  | { readonly status: 'closed'; readonly fields: readonly Field[]; readonly reason: string }
+  /** Encrypted, and not to be opened here: it goes on as it came, without forged marks, if it may. */
+  | {
+      readonly status: 'closed'
+      readonly fields: readonly Field[]
+      readonly why: NotOpenedReason
+      /** For the log alone. */
+      readonly reason: string
+    }
   | {
       readonly status: 'opened'
       readonly description: string
@@ -27,67 +41,78 @@ export type Arrival<R> =
       readonly recipients: readonly R[]
       readonly others: readonly R[]
       readonly fields: readonly Field[]
+      /** What is inside is encrypted once more, and stays so. */
+      readonly inside?: NotOpenedReason
+      /** What the signature inside says, where the scheme has one. */
+      readonly signature?: ContentSignature
       /** The original, below the trace of its way. Nothing of it may be let go before its body was read to the end. */
       readonly message: Message
     }
 
-/** Opens a message for its envelope's recipients. TempError: not now. Only a root that is ours is opened, one layer. */
+/** Opens a message for its envelope's recipients. TempError: not now. Only a root that is ours is opened, in each layer. */
 export async function receive<R extends Addressee>(
   read: Message,
   recipients: readonly R[],
   options: IncomingOptions,
 ): Promise<Arrival<R>> {
-  const forged = (field: Field): boolean =>
-    isMarker(field) || claimsToBeOurs(field, options.authservIds)
-  const fields = read.fields.filter((field) => !forged(field))
-  const { scheme, message } = await findScheme(read, options.schemes)
-  if (!scheme) return { status: 'none', fields }
+  const fields = withoutForged(read.fields, options)
+  const found = await findScheme(read, options.schemes)
+  const closed = (why: NotOpenedReason, reason: string): Arrival<R> => ({
+    status: 'closed',
+    fields,
+    why,
+    reason,
+  })
+  if (!found.scheme)
+    return found.isEncrypted
+      ? closed('closed', 'encrypted in a way that nobody here opens')
+      : { status: 'none', fields }
+  if (headerBytesOf(found.message) > options.limits.headerBytes)
+    return closed('limit', 'protection/limit: the header is too large')
   const addressOf = new Map(
     recipients.map((recipient) => [recipient, normalizeOr(recipient, options)]),
   )
+  const addresses = [...new Set(addressOf.values())].filter((address) => address !== '')
   try {
-    const opening = await scheme.open(
-      message,
-      [...new Set(addressOf.values())].filter((address) => address !== ''),
-    )
-    if (opening.status === 'closed') return { status: 'closed', fields, reason: opening.reason }
-    const named = new Set(opening.addresses)
-    const description = `${opening.description}${siteText(opening.site, opening.message)}`
+    const { scheme, message } = found
+    const opened = await openLayers(scheme, message, addresses, options)
+    if (opened.status === 'closed') return closed(opened.why, opened.reason)
+    const named = new Set(opened.addresses)
+    const isNamed = (recipient: R): boolean => named.has(addressOf.get(recipient) ?? '')
     return {
       status: 'opened',
-      description,
-      recipients: recipients.filter((recipient) => named.has(addressOf.get(recipient) ?? '')),
-      others: recipients.filter((recipient) => !named.has(addressOf.get(recipient) ?? '')),
+      description: opened.layers.map(({ description }) => description).join(' > '),
+      recipients: recipients.filter(isNamed),
+      others: recipients.filter((recipient) => !isNamed(recipient)),
       fields,
-      message: await restore(fields, opening.message, (field) => !forged(field), description),
+      ...(opened.inside && { inside: opened.inside }),
+      ...(opened.signature && { signature: opened.signature }),
+      message: restore(fields, opened, options),
     }
   } catch (error) {
     if (error instanceof PermError)
-      return { status: 'closed', fields, reason: `${error.code}: ${error.message}` }
+      return closed(whyOf(error), `${error.code}: ${error.message}`)
     throw error
   }
 }
 
-/** The scheme whose message this is, if it is one of ours, and the message with its body whole. */
-export async function findScheme(
-  read: Message,
-  schemes: readonly Scheme[],
-): Promise<{ readonly scheme: Scheme | undefined; readonly message: Message }> {
-  const { start, message } = await peekBody(read, PEEK_BYTES)
-  return { scheme: schemes.find((known) => known.detect(message.fields, start)), message }
+/** The class of a failure that shows while a message is opened, or its plaintext is read. */
+export function whyOf(error: PermError): NotOpenedReason {
+  return error.code === 'protection/limit' ? 'limit' : 'closed'
 }
 
-/**
- * What a key that only one site and we have says about the author. The site can write what it likes into From: proven is no
- * more than that its gateway sealed this, and that the one author is of its domain.
- */
-function siteText(site: string | undefined, { fields }: Message): string {
-  if (site === undefined) return ''
-  const authors = mailboxesIn(fields, 'from')
-  const domain = authors[0]?.slice(authors[0].lastIndexOf('@') + 1).toLowerCase()
-  const isItsOwn =
-    fieldsNamed(fields, 'from').length === 1 && authors.length === 1 && domain === site
-  return `; site=${formatQuoted(site)}; from=${isItsOwn ? 'site' : 'unproven'}`
+/** The Subject keeps its tags until signatures over it were judged, but for a header that goes with a ciphertext. */
+function withoutForged(
+  fields: readonly Field[],
+  { authservIds, tags }: IncomingOptions,
+): readonly Field[] {
+  return fields
+    .filter((field) => !isForged(field, authservIds))
+    .map((field) => (tags.length > 0 && field.name === 'subject' ? withoutTags(field, tags) : field))
+}
+
+function isForged(field: Field, authservIds: ReadonlySet<string>): boolean {
+  return isMarker(field) || claimsToBeOurs(field, authservIds)
 }
 
 function normalizeOr(recipient: Addressee, { normalizeAddress }: IncomingOptions): string {
@@ -98,28 +123,31 @@ function normalizeOr(recipient: Addressee, { normalizeAddress }: IncomingOptions
   }
 }
 
-/** Trace fields in their order, the two marks, the original (docs/formats.md section 6). */
-async function restore(
+/** Trace fields in their order, the marks, the original (docs/formats.md section 6). */
+function restore(
   outer: readonly Field[],
-  inner: Message,
-  isGenuine: (field: Field) => boolean,
-  description: string,
-): Promise<Message> {
+  { layers, signature, inside, message, startsWithText }: OpenedLayers,
+  { authservIds, reference, limits }: IncomingOptions,
+): Message {
   // Without an empty line after its header the body would be read as a header, past the search for forged marks.
-  const { start, message } = await peekBody(inner, 1)
-  const isCut = inner.separator.length === 0 && start.length > 0
+  const isCut = message.separator.length === 0 && startsWithText
   return {
     fields: [
       ...outer.filter(isTrace),
-      formatField('Ibemail-Decrypted', 'true'),
-      formatField('Hisho-Decrypted', `${description}; integrity=ok; ${UNCHECKED}`),
-      ...withoutLeadingFold(inner.fields).filter(isGenuine),
+      MARK_OF_THE_PAPER,
+      ...(inside ? [formatNotOpened(inside, reference)] : []),
+      ...formatOpened(layers, signature),
+      ...withoutLeadingFold(message.fields).filter((field) => !isForged(field, authservIds)),
     ],
-    separator: isCut ? CRLF : inner.separator,
-    body: message.body,
+    separator: isCut ? CRLF : message.separator,
+    body: bounded(message.body, limits.bytes),
   }
 }
 
+const MARK_OF_THE_PAPER: Field = {
+  name: 'ibemail-decrypted',
+  raw: new TextEncoder().encode('Ibemail-Decrypted: true\r\n'),
+}
 const CRLF = new Uint8Array([0x0d, 0x0a])
 
 /** A first line that begins with white space would continue our own field above it: it could put words into it. */

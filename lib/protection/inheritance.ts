@@ -76,6 +76,7 @@ export function inheritedRule(
     paramsTrust: valueOf('paramsTrust'),
     missingSignature: valueOf('missingSignature'),
     failedSignature: valueOf('failedSignature'),
+    unproven: valueOf('unproven'),
     transport: valueOf('transport'),
     floor,
   }

@@ -10,6 +10,7 @@ import {
   ON_NO_KEY,
   REPLY_PLAIN,
   SIGNATURE_ACTIONS,
+  UNPROVEN,
   type DomainRule,
 } from './domain-rule.ts'
 import { EXEMPTIONS } from './exemption.ts'
@@ -25,7 +26,13 @@ export interface RuleLine {
 }
 
 /** Of the way to a domain's servers, and of what comes from it: an address has none of its own. */
-const OF_DOMAINS = ['missing_signature', 'failed_signature', 'transport', 'floor'] as const
+const OF_DOMAINS = [
+  'missing_signature',
+  'failed_signature',
+  'unproven',
+  'transport',
+  'floor',
+] as const
 
 const RULE_KEYS: readonly string[] = [
   'encrypt',
@@ -105,6 +112,7 @@ function saidBy(
     paramsTrust: some('params_trust', TRUST_SOURCES, 'source'),
     missingSignature: word('missing_signature', SIGNATURE_ACTIONS),
     failedSignature: word('failed_signature', SIGNATURE_ACTIONS),
+    unproven: word('unproven', UNPROVEN),
     transport: word('transport', TRANSPORTS),
     floor: word('floor', FLOORS),
   })

@@ -10,18 +10,7 @@ export function parseEncryptSettings(ini: Ini): EncryptSettings {
   return { enabled: reader('hisho.encrypt.ini', ini).boolean('main', 'enabled') }
 }
 
-export interface DecryptSettings {
-  readonly enabled: boolean
-  readonly authservIds: readonly string[]
-}
-
-export function parseDecryptSettings(ini: Ini): DecryptSettings {
-  const read = reader('hisho.decrypt.ini', ini)
-  return {
-    enabled: read.boolean('main', 'enabled'),
-    authservIds: read.list('main', 'authserv_ids').map((id) => id.toLowerCase()),
-  }
-}
+export { parseDecryptSettings, type DecryptSettings } from './decrypt-settings.ts'
 
 export interface SignSettings {
   readonly enabled: boolean

@@ -23,6 +23,8 @@ import { createOpenPgpPool, type OpenPgpPool } from '../openpgp/openpgp.ts'
 import type { Signatures } from '../mail/signature.ts'
 import { createSmimeKeyFormat } from '../smime/key-format.ts'
 import { createSmimePool } from '../smime/pool.ts'
+import { createFailureRate, type FailureRate } from '../protection/failure-rate.ts'
+import { createReplayMemory, type ReplayMemory } from '../protection/replay.ts'
 import { openTableFile, type TableFile } from '../protection/table-file.ts'
 import { activeEntries } from '../vault/contents.ts'
 import { createKeyRing, type KeyRing } from '../vault/key-ring.ts'
@@ -59,6 +61,9 @@ export interface Services {
   readonly openPgpPool: OpenPgpPool
   readonly schemes: readonly Scheme[]
   readonly signatures: Signatures
+  /** What was opened before. */
+  readonly replays: ReplayMemory
+  readonly openingFailures: FailureRate
   readonly delivery: Delivery
   /** What happened to TLS, and the reports of it. */
   readonly tlsrpt: Tlsrpt
@@ -197,6 +202,8 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     ibe,
     bb2,
     keys,
+    replays: createReplayMemory(store),
+    openingFailures: createFailureRate(clock),
     delivery,
     tlsrpt,
     hostedPolicies,

@@ -36,6 +36,8 @@ export interface SharedSettings {
   readonly ttl: { readonly floorSeconds: number; readonly ceilingSeconds: number }
   /** Whether mail may be sent in the paper's own format where a domain publishes nothing newer. */
   readonly allowBb2: boolean
+  /** Whether a ciphertext for the key of a whole domain is opened although it names nobody. */
+  readonly opensUnbound: boolean
   readonly redis: RedisSettings | undefined
   readonly delivery: DeliverySettings
   /** Where identity keys come from in place of a vault. */
@@ -78,6 +80,7 @@ export function parseSharedSettings(ini: Ini, configDirectory: string): SharedSe
     smime: parseSmimeSettings(read, inConfig),
     ttl: { floorSeconds, ceilingSeconds },
     allowBb2: read.boolean('parameters', 'allow_bb2'),
+    opensUnbound: read.boolean('opening', 'open_unbound'),
     redis: redisSettings(read, inConfig),
     delivery: parseDelivery(read, inConfig),
     kgc: parseKgcSettings(read, inConfig),

@@ -101,6 +101,7 @@ async function openFor(
       addresses: attempt.named,
       description: `shared-key; key=${formatQuoted(id)}; suite=${file.suite}${strength}`,
       site,
+      sealedKeyId: file.id,
       message: opened,
     }
   } catch (error) {

@@ -1,7 +1,9 @@
 // hisho/decrypt: mail that arrives for our domains is opened, and forged marks of ours are removed.
 import type { Connection, Plugin } from '../../lib/haraka/api.ts'
-import { forget, openTransaction, splitOpened } from '../../lib/haraka/decrypt.ts'
+import { forget, openTransaction, tagTransaction } from '../../lib/haraka/decrypt.ts'
 import { GO_ON, hook } from '../../lib/haraka/hook.ts'
+import { keepPlaintextOutOfBounces } from '../../lib/haraka/opened-bounces.ts'
+import { splitOpened } from '../../lib/haraka/opened-copies.ts'
 import { liveSettings } from '../../lib/haraka/live-settings.ts'
 import { readIni, servicesOf } from '../../lib/haraka/process.ts'
 import { PRIORITY, registerWithGate } from '../../lib/haraka/registration.ts'
@@ -14,7 +16,9 @@ const settings = liveSettings('hisho.decrypt.ini', readIni, parseDecryptSettings
 export function register(this: Plugin): void {
   settings.load(this)
   registerWithGate(this, 'hisho/decrypt_gate')
+  keepPlaintextOutOfBounces(this)
   this.register_hook('data_post', 'open_message')
+  this.register_hook('data_post', 'tag_subject', PRIORITY.tagSubject)
   this.register_hook('queue', 'split_opened', PRIORITY.decryptSplit)
   this.register_hook('queue_outbound', 'split_opened', PRIORITY.decryptSplit)
   this.register_hook('reset_transaction', 'forget_message')
@@ -28,12 +32,15 @@ export const open_message = hook<Connection>(async (plugin, connection, deadline
   ),
 )
 
-export const split_opened = hook<Connection>(async (plugin, connection, deadline) =>
-  splitOpened(
+export const tag_subject = hook<Connection>(async (plugin, connection) =>
+  tagTransaction(
     { plugin, services: servicesOf(plugin), settings: settings.current() },
     connection,
-    deadline,
   ),
+)
+
+export const split_opened = hook<Connection>(async (plugin, connection, deadline) =>
+  splitOpened(plugin, connection, deadline),
 )
 
 export const forget_message = hook<Connection>(async (_plugin, connection) => {

@@ -9,7 +9,7 @@ import type { Opening } from '../../mail/scheme.ts'
 import type { KeySource } from '../key-source.ts'
 import type { Bb2 } from './bb2.ts'
 import { decryptError } from './boneh-boyen.ts'
-import { guessStart, HEAD_BYTES, openPayload, openWhole, parseHead, type Head } from './payload.ts'
+import { guessStart, HEAD_BYTES, headId, openPayload, openWhole, parseHead, type Head } from './payload.ts'
 
 export interface OpeningOptions {
   readonly bb2: Pick<Bb2, 'decapsulate'>
@@ -111,13 +111,13 @@ async function openWithOne(
     if (await reader.atEnd()) {
       for (const one of keyed) {
         const plaintext = tryWhole(one, head, start)
-        if (plaintext !== undefined) return opened(one, await readMessage([plaintext]))
+        if (plaintext !== undefined) return opened(one, head, await readMessage([plaintext]))
       }
       throw decryptError()
     }
     const best = mostLikeText(keyed, head, start)
     const plaintext = openAll(best.key.copy(), head, start, reader)
-    return opened(best, await readMessage(plaintext))
+    return opened(best, head, await readMessage(plaintext))
   } finally {
     wipeAll(keyed)
   }
@@ -162,11 +162,12 @@ async function* openAll(
   }
 }
 
-function opened({ address, localPart, n }: Candidate, message: Message): Opening {
+function opened({ address, localPart, n }: Candidate, head: Head, message: Message): Opening {
   return {
     status: 'opened',
     addresses: [address],
     description: `ibe-bb2; n=${n}; identity=${formatQuoted(localPart)}`,
+    sealedKeyId: headId(head),
     message,
   }
 }

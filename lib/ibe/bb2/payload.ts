@@ -1,6 +1,6 @@
 // What a message of version 1 carries: C1 || C2 || C3 || iv || aad || tag || AES-256-GCM ciphertext. docs/formats.md,
 // "The message". The tag stands in front, so that it can be opened as a stream and must be held to be sealed.
-import { createCipheriv, createDecipheriv, randomBytes, type DecipherGCM } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createHash, randomBytes, type DecipherGCM } from 'node:crypto'
 import { nowSeconds, type Clock } from '../../clock.ts'
 import { PermError } from '../../errors.ts'
 import { decryptError, ENCAPSULATION_BYTES } from './boneh-boyen.ts'
@@ -36,6 +36,11 @@ export function parseHead(bytes: Uint8Array): Head {
     aad: next(AAD_BYTES),
     tag: next(TAG_BYTES),
   }
+}
+
+/** Names the message. Not its encapsulation, of which anybody can make another one for the same key: BB2 is malleable. */
+export function headId({ iv, aad, tag }: Head): string {
+  return createHash('sha256').update(iv).update(aad).update(tag).digest('hex')
 }
 
 /** 64 bits of unix time and 32 random ones (paper). The key is new for each message, so that no two can meet. */
