@@ -38,8 +38,20 @@ const ENCRYPTED = new Set([
 
 /** A cheap look before the message is read: most mail is not ours. */
 export function looksEncrypted(header: Header): boolean {
-  const types = header.header_list.filter((entry) => /^content-type[ \t]*:/i.test(entry))
-  return types.some((entry) => ENCRYPTED.has(contentTypeOf([asField(entry)])?.type ?? ''))
+  return typesOf(header).some((type) => ENCRYPTED.has(type))
+}
+
+const SIGNED = new Set(['multipart/signed', 'application/pkcs7-mime', 'application/x-pkcs7-mime'])
+
+/** As cheap, for a signature that is a part of the content. */
+export function looksSigned(header: Header): boolean {
+  return typesOf(header).some((type) => SIGNED.has(type))
+}
+
+function typesOf(header: Header): readonly string[] {
+  return header.header_list
+    .filter((entry) => /^content-type[ \t]*:/i.test(entry))
+    .map((entry) => contentTypeOf([asField(entry)])?.type ?? '')
 }
 
 /** Puts the result into the field that decrypt wrote. */

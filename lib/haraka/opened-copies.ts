@@ -1,12 +1,6 @@
 // What hisho/decrypt does in the queue hooks: those recipients for whom a message was not opened get the ciphertext.
 import { formatNotOpened } from '../mail/opened-mark.ts'
-import {
-  OK,
-  type Address,
-  type Connection,
-  type Plugin,
-  type PluginsModule,
-} from './api.ts'
+import { OK, type Address, type Connection, type Plugin, type PluginsModule } from './api.ts'
 import { whatWasSeen } from './decrypt.ts'
 import { stillWanted } from './envelope.ts'
 import { readExact } from './exact-message.ts'

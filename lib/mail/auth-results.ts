@@ -34,9 +34,10 @@ function statusText(method: string, result: SignatureResult): string {
 }
 
 /** `fail; d=a.example; reason="body changed"`, for a field of our own. */
-export function formatMark(result: SignatureResult): string {
+export function formatMark(result: SignatureResult, method?: ContentSignature['method']): string {
   const domain = 'domain' in result ? result.domain : undefined
   const parts = [result.status as string]
+  if (method !== undefined) parts.push(`method=${method}`)
   if (domain !== undefined) parts.push(`d=${domain}`)
   if ('reason' in result) parts.push(`reason=${quoted(result.reason)}`)
   return parts.join('; ')

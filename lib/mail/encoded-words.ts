@@ -75,7 +75,5 @@ export function encodeWords(text: string): string {
     piece += char
   }
   words.push(piece)
-  return words
-    .map((word) => `=?UTF-8?B?${Buffer.from(word).toString('base64')}?=`)
-    .join('\r\n ')
+  return words.map((word) => `=?UTF-8?B?${Buffer.from(word).toString('base64')}?=`).join('\r\n ')
 }

@@ -31,7 +31,7 @@ const LOOKS_LIKE = new Map(
     '[': '【〔〖〘〚⟦⁅❲⦋⦍⦏「『⌈⌊',
     ']': '】〕〗〙〛⟧⁆❳⦌⦎⦐」』⌉⌋',
     '-': '‐‑‒–—−',
-  }).flatMap(([latin, others]) => [...others].map((other) => [other, latin])),
+  }).flatMap(([latin, others]) => Array.from(others, (other) => [other, latin])),
 )
 
 // Format and control characters, marks, white space, and fillers that print as nothing.
@@ -40,7 +40,7 @@ const UNSEEN = /[\p{Cf}\p{Cc}\p{M}\p{Z}\u115f\u1160\u2800\u3164\uffa0]/gu
 /** Texts that look the same have the same skeleton. Empty: nothing is seen. */
 export function skeletonOf(text: string): string {
   const plain = text.normalize('NFKC').normalize('NFD').replaceAll(UNSEEN, '')
-  return [...plain].map(looksLike).join('')
+  return Array.from(plain, looksLike).join('')
 }
 
 /** Capitals first: the Greek for a long e looks like another letter than its small form. */

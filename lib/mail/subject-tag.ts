@@ -38,7 +38,7 @@ function utf8(bytes: Buffer): string | undefined {
 /** Until none is left: what stands around one may be one. */
 function removeAll(text: string, tag: string): string {
   if (tag === '') return text
-  for (let now = text; ; ) {
+  for (let now = text; ;) {
     const found = findTag(now, tag)
     if (!found) return now
     now = now.slice(0, found.start) + now.slice(found.end).replace(/^\s/, '')

@@ -90,8 +90,7 @@ export async function receive<R extends Addressee>(
       message: restore(fields, opened, options),
     }
   } catch (error) {
-    if (error instanceof PermError)
-      return closed(whyOf(error), `${error.code}: ${error.message}`)
+    if (error instanceof PermError) return closed(whyOf(error), `${error.code}: ${error.message}`)
     throw error
   }
 }
@@ -108,7 +107,9 @@ function withoutForged(
 ): readonly Field[] {
   return fields
     .filter((field) => !isForged(field, authservIds))
-    .map((field) => (tags.length > 0 && field.name === 'subject' ? withoutTags(field, tags) : field))
+    .map((field) =>
+      tags.length > 0 && field.name === 'subject' ? withoutTags(field, tags) : field,
+    )
 }
 
 function isForged(field: Field, authservIds: ReadonlySet<string>): boolean {

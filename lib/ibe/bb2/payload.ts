@@ -1,6 +1,12 @@
 // What a message of version 1 carries: C1 || C2 || C3 || iv || aad || tag || AES-256-GCM ciphertext. docs/formats.md,
 // "The message". The tag stands in front, so that it can be opened as a stream and must be held to be sealed.
-import { createCipheriv, createDecipheriv, createHash, randomBytes, type DecipherGCM } from 'node:crypto'
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHash,
+  randomBytes,
+  type DecipherGCM,
+} from 'node:crypto'
 import { nowSeconds, type Clock } from '../../clock.ts'
 import { PermError } from '../../errors.ts'
 import { decryptError, ENCAPSULATION_BYTES } from './boneh-boyen.ts'
