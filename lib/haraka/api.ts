@@ -148,6 +148,13 @@ export interface Outbound {
   readonly delivery_queue: { push(item: HMail): unknown }
   build_todo(todo: TodoItem, destination: NodeJS.WritableStream, done: () => void): void
   send_trans_email(this: object, transaction: Transaction, next: Next): void
+  send_email(
+    from: string,
+    to: string,
+    contents: string,
+    next: Next,
+    options: { readonly notes: { readonly skip_plugins: string[] } },
+  ): void
   process_delivery(okPaths: string[], todo: TodoItem, hmails: unknown[]): Promise<void>
 }
 

@@ -12,6 +12,7 @@ export const PRIORITY = {
   tagSubject: 80,
   decryptGate: -70,
   verifyGate: -69,
+  takeReport: -65,
   decryptSplit: -60,
   sign: -55,
   signGate: -54,
@@ -19,6 +20,10 @@ export const PRIORITY = {
   encryptGate: -49,
   noteWishes: -60,
   getMxGate: -100,
+  /** data_post, behind decrypt and whoever verifies signatures: they stand at 0. */
+  receiveReport: 10,
+  /** init_http: Haraka's own 404 follows as soon as the first hook gives up control. */
+  http: -100,
 } as const
 
 /** Throws, and so keeps Haraka from starting, where a promise would not hold. `gate` is loaded with the plugin. */

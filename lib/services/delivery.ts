@@ -40,6 +40,8 @@ export interface Delivery {
   report(attempt: Attempt): void
   /** Told of each TLS session, reports of ours excepted. It must not throw. */
   onSession(listener: (session: Session) => void): void
+  /** Told of each attempt, reports of ours excepted. It must not throw. */
+  onAttempt(listener: (attempt: Attempt) => void): void
   /** undefined: MTA-STS is not used here. */
   policies(): KeepingPolicyFinder | undefined
   /** Whether DANE can be: undefined where it is not used here. TempError when no resolver answers. */
@@ -78,6 +80,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
   let mtaSts: MtaStsPart | undefined
   let dane: DanePart | undefined
   const listeners: ((session: Session) => void)[] = []
+  const attemptListeners: ((attempt: Attempt) => void)[] = []
   const tellAll = (sessions: readonly Session[]): void => {
     for (const session of sessions) for (const listener of listeners) listener(session)
   }
@@ -100,6 +103,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
       dane ??= createDanePart(options, part, isEnabled)
     },
     onSession: (listener) => void listeners.push(listener),
+    onAttempt: (listener) => void attemptListeners.push(listener),
     policies: () => mtaSts?.kept,
     dnssecSupport: async () => dane?.support(),
     orderFor(domain, facts) {
@@ -124,7 +128,9 @@ export function createDelivery(options: DeliveryOptions): Delivery {
       const calm =
         attempt.outcome.status === 'judged' && attempt.outcome.judgement.verdict === 'deliver'
       log(calm ? 'info' : 'warn', formatAttempt(attempt))
-      const session = attempt.isTlsReport ? undefined : sessionOf(attempt)
+      if (attempt.isTlsReport) return
+      for (const listener of attemptListeners) listener(attempt)
+      const session = sessionOf(attempt)
       if (session) tellAll([session])
     },
     start() {

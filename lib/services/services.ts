@@ -34,6 +34,7 @@ import { createHostedPolicies, type HostedPolicies } from './hosted-policies.ts'
 import { createRemoteKeys } from './kgc-keys.ts'
 import { createOwnPublicKeys, type OwnPublicKeys } from './own-public-keys.ts'
 import { createParameterSources, createStore } from './parameter-sources.ts'
+import { createReceivedReports, type ReceivedReports } from './received-reports.ts'
 import { createSchemes, SCHEME_KINDS } from './schemes.ts'
 import type { SharedSettings } from './settings.ts'
 import { createSmimeTrust } from './smime-trust.ts'
@@ -69,6 +70,8 @@ export interface Services {
   readonly tlsrpt: Tlsrpt
   /** MTA-STS for our own domains. */
   readonly hostedPolicies: HostedPolicies
+  /** What others report of TLS to our domains. */
+  readonly receivedReports: ReceivedReports
   readonly normalizeAddress: (address: string) => string
   /** The longest that a look-up of a domain's parameters may take. */
   readonly lookupMs: number
@@ -192,6 +195,7 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     log,
     settings: settings.delivery,
   })
+  const receivedReports = createReceivedReports({ settings, store, table, clock, log })
   return {
     table,
     keyRing,
@@ -207,6 +211,7 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     delivery,
     tlsrpt,
     hostedPolicies,
+    receivedReports,
     correspondentKeys,
     ownPublicKeys: createOwnPublicKeys({ keyRing, formats }),
     openPgpPool,

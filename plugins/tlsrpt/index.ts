@@ -1,8 +1,13 @@
-// hisho/tlsrpt: what happens to TLS on the way to other domains is counted, and they are told.
-import type { Plugin } from '../../lib/haraka/api.ts'
+// hisho/tlsrpt: what happens to TLS on the way to other domains is counted, and they are told; what they tell us is read.
+import type { Connection, HttpHost, Next, Plugin } from '../../lib/haraka/api.ts'
+import { CONT } from '../../lib/haraka/api.ts'
+import { hook } from '../../lib/haraka/hook.ts'
 import { liveSettings } from '../../lib/haraka/live-settings.ts'
 import { inConfig, readIni, servicesOf } from '../../lib/haraka/process.ts'
 import { registerForDelivery } from '../../lib/haraka/registration.ts'
+import { receiveReport, takeReport } from '../../lib/haraka/tlsrpt-receive.ts'
+import { createReceiving, registerReceiving } from '../../lib/haraka/tlsrpt-receiving.ts'
+import { parseReceivingSettings } from '../../lib/services/tlsrpt-receive-settings.ts'
 import { parseTlsrptSettings } from '../../lib/services/tlsrpt-settings.ts'
 
 export {
@@ -12,14 +17,17 @@ export {
   take_requiretls,
 } from '../../lib/haraka/delivery-hooks.ts'
 
-const settings = liveSettings('hisho.tlsrpt.ini', readIni, (ini) =>
-  parseTlsrptSettings(ini, inConfig),
-)
+const settings = liveSettings('hisho.tlsrpt.ini', readIni, (ini) => ({
+  ...parseTlsrptSettings(ini, inConfig),
+  ...parseReceivingSettings(ini),
+}))
+const receiving = createReceiving(() => settings.current())
 
 export function register(this: Plugin): void {
   settings.load(this)
   servicesOf(this).tlsrpt.use(settings.current(), () => settings.current().enabled)
   registerForDelivery(this)
+  registerReceiving(this, receiving)
 }
 
 /** Haraka calls it when it ends in good order. */
@@ -27,4 +35,17 @@ export function shutdown(this: Plugin): void {
   servicesOf(this)
     .tlsrpt.flush()
     .catch(() => {}) // said in the log by itself
+}
+
+export const receive_report = hook<Connection>(async (plugin, connection) =>
+  receiveReport({ plugin, ...receiving.of(plugin) }, connection),
+)
+
+export const take_report = hook<Connection>(async (plugin, connection) =>
+  takeReport(plugin, connection),
+)
+
+export function serve_reports(this: Plugin, next: Next, server: HttpHost): void {
+  server.http.app.use(receiving.door(this))
+  next(CONT)
 }

@@ -30,7 +30,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
   return {
     async receive(bytes, origin) {
       const report = await parseReport(bytes, limits)
-      if (proof === 'dkim' && !isSigned(report, origin))
+      if (proof === 'dkim' && origin.via === 'mail' && !isSigned(report, origin))
         throw new PermError(
           'protection/refused',
           `report of ${report.organizationName}: no good DKIM signature of ${report.contactInfo}`,
