@@ -10,7 +10,12 @@ export const GCM_NONCE_BYTES = 12
 
 /** undefined, and nothing of the plaintext is left: wrong key, altered, or padded badly. */
 export function decryptContent(
-  { cipher, iv, pieces, authentication }: EncryptedContent,
+  {
+    cipher,
+    iv,
+    pieces,
+    authentication,
+  }: Pick<EncryptedContent, 'cipher' | 'iv' | 'pieces' | 'authentication'>,
   key: Uint8Array,
 ): Uint8Array | undefined {
   const plaintext = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0))
