@@ -14,6 +14,8 @@ export interface FileCacheOptions {
   /** Made with the first entry, for its owner alone. */
   readonly directory: string
   readonly clock: Clock
+  /** Whether what is set survives a power cut; a flush of the disk for each entry. Default `true`. */
+  readonly lasting?: boolean
   /** Default `forget`. */
   readonly onDamage?: OnDamage
   readonly log?: CacheLog
@@ -26,7 +28,7 @@ const CLAIM_MS = 30_000
 
 /** A file that cannot be read or written is a TempError `cache/unreachable`. */
 export function createFileCache(options: FileCacheOptions): SharedCache {
-  const { directory, clock, onDamage = 'forget', log } = options
+  const { directory, clock, lasting = true, onDamage = 'forget', log } = options
   // A name that any file system takes, and that tells nothing of the key.
   const fileOf = (key: string): string =>
     join(directory, `${createHash('sha256').update(key).digest('hex')}.json`)
@@ -50,7 +52,10 @@ export function createFileCache(options: FileCacheOptions): SharedCache {
     if (ttlSeconds <= 0) return forget(key)
     await reaching(fileOf(key), async () => {
       await makeOwnDirectory(directory)
-      await writeAtomically(fileOf(key), new TextEncoder().encode(text), { mode: 0o600 })
+      await writeAtomically(fileOf(key), new TextEncoder().encode(text), {
+        mode: 0o600,
+        lasting,
+      })
     })
   }
   const keyIn = async (file: string): Promise<string | undefined> => {

@@ -4,14 +4,20 @@ import { constants } from 'node:fs'
 import { open, realpath, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
+export interface WriteOptions {
+  readonly mode: number
+  readonly keepMode?: boolean
+  readonly lasting?: boolean
+}
+
 /**
  * A crash leaves the old file or the new one. `mode` is for a new file, or for every write with `keepMode: false`.
- * Written by root, it belongs to whom the old file or the directory belongs: Haraka must be able to read it.
+ * `lasting: false`: after a power cut it may be gone, or empty. Written by root, it belongs to whom the old file or the directory belongs: Haraka must be able to read it.
  */
 export async function writeAtomically(
   path: string,
   bytes: Uint8Array,
-  { mode, keepMode = false }: { readonly mode: number; readonly keepMode?: boolean },
+  { mode, keepMode = false, lasting = true }: WriteOptions,
 ): Promise<void> {
   const file = await realpath(path).catch(() => path) // a link stays a link
   // A name of its own: two writers must not remove each other's file.
@@ -27,7 +33,7 @@ export async function writeAtomically(
       await handle.writeFile(bytes)
       await giveToOwner(handle, file)
       await handle.chmod(keepMode && old ? old.mode & 0o777 : mode)
-      await handle.sync()
+      if (lasting) await handle.sync()
     } finally {
       await handle.close()
     }
@@ -36,6 +42,7 @@ export async function writeAtomically(
     await rm(temporary, { force: true })
     throw error
   }
+  if (!lasting) return
   // The new name itself must survive a power cut.
   const directory = await open(dirname(file), constants.O_RDONLY)
   await directory.sync().catch(() => {}) // not every file system can

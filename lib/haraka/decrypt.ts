@@ -10,7 +10,7 @@ import type { DecryptSettings } from '../services/plugin-settings.ts'
 import type { Services } from '../services/services.ts'
 import type { Address, Connection, Plugin, Transaction } from './api.ts'
 import { recipientsOf, type Recipient } from './envelope.ts'
-import { buildTransaction, destroyStream, readExact, replaceMessage } from './exact-message.ts'
+import { buildTransaction, destroyStream, readExact, replaceWhenRead } from './exact-message.ts'
 import { dropForgedFields, looksEncrypted } from './header-list.ts'
 import { describe, GO_ON, type Deadline, type Verdict } from './hook.ts'
 import { arrivalNote, holdBack, markNotOpened } from './not-opened.ts'
@@ -164,7 +164,7 @@ async function release(
   const others = arrival.others.map((recipient) => recipient.envelope)
   let kept: Transaction | undefined
   try {
-    await replaceMessage(transaction, arrival.message, deadline, async () => {
+    await replaceWhenRead(transaction, arrival.message, deadline, async () => {
       if (others.length === 0) return
       await closeBody(read) // the ciphertext may end before the message does, and a stream is read once at a time
       const again = await readExact(transaction, { undoRenaming: false })

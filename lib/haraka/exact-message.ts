@@ -114,12 +114,16 @@ export function destroyStream(stream: MessageStream): void {
 }
 
 /** A transaction that holds the message and nothing else. On failure nothing of it is left, in memory or on disk. */
-export async function buildTransaction(like: Transaction, message: Message): Promise<Transaction> {
+export async function buildTransaction(
+  like: Transaction,
+  message: Message,
+  { parsesBody = like.parse_body }: { readonly parsesBody?: boolean } = {},
+): Promise<Transaction> {
   // A new id is needed: the spool file is named after it and must not exist.
   const TransactionClass = like.constructor as new (uuid: string, cfg: unknown) => Transaction
   const built = new TransactionClass(`${like.uuid}.${randomUUID().slice(0, 8)}`, like.cfg)
-  built.parse_body = like.parse_body
-  built.attachment_start_hooks = like.attachment_start_hooks
+  built.parse_body = parsesBody
+  if (parsesBody) built.attachment_start_hooks = like.attachment_start_hooks
   const failed = new Promise<never>((_resolve, reject) => {
     built.message_stream.on('error', (error: Error) =>
       reject(new TempError('haraka/queue', 'the message cannot be stored', { cause: error })),
@@ -247,6 +251,26 @@ export async function prependField(
   }
   const again = await readExact(transaction, { undoRenaming: true })
   await replaceMessage(transaction, { ...again, fields: [field, ...again.fields] }, deadline)
+}
+
+/**
+ * As `replaceMessage`, for a message that may yet prove to be damaged: plugins that are handed its parts while it is put
+ * together get none before its last octet was read.
+ */
+export async function replaceWhenRead(
+  transaction: Transaction,
+  message: Message,
+  deadline: Deadline,
+  beforeSwap: () => Promise<void>,
+): Promise<void> {
+  if (!transaction.parse_body) return replaceMessage(transaction, message, deadline, beforeSwap)
+  const whole = await buildTransaction(transaction, message, { parsesBody: false })
+  try {
+    const proven = await readExact(whole, { undoRenaming: false })
+    await replaceMessage(transaction, proven, deadline, beforeSwap)
+  } finally {
+    destroyStream(whole.message_stream)
+  }
 }
 
 /**

@@ -1,7 +1,8 @@
 // Unstructured header text with encoded-words, RFC 2047, read as forgivingly as the programs of readers do.
 
 const WORD = /=\?([^?*\s]+)(?:\*[^?\s]*)?\?([bq])\?([^?]*)\?=/gi
-const LONGEST_WORD_BYTES = 45
+/** In base64, with a name in front, on a line of 76. */
+const LONGEST_WORD_BYTES = 39
 
 /** What a reader sees. Total. */
 export function decodeWords(raw: string): string {

@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { SharedCache } from '../cache/cache.ts'
+import type { Clock } from '../clock.ts'
 import { TempError } from '../errors.ts'
 
 /** What a ciphertext came under. */
@@ -30,10 +31,26 @@ const PREFIX = 'replay:'
 const TRIES = 10
 const PAUSE_MS = 20
 
+export interface ReplayMemoryOptions {
+  readonly store: Pick<SharedCache, 'get' | 'setIfAbsent'>
+  readonly clock: Clock
+  /** Removes what is over, for a store that does not do it by itself. */
+  readonly sweep?: (prefix: string) => Promise<unknown>
+}
+
+const DAY_MS = 86_400_000
+
 /** Nothing of the message is kept but hashes. */
-export function createReplayMemory(store: Pick<SharedCache, 'get' | 'setIfAbsent'>): ReplayMemory {
+export function createReplayMemory({ store, clock, sweep }: ReplayMemoryOptions): ReplayMemory {
+  let sweptAtMs = clock.nowMs()
+  const sweepDaily = (): void => {
+    if (!sweep || clock.nowMs() - sweptAtMs < DAY_MS) return
+    sweptAtMs = clock.nowMs()
+    sweep(PREFIX).catch(() => {}) // tomorrow again
+  }
   return {
     async meet(sealedKeyId, envelope, ttlSeconds) {
+      sweepDaily()
       const key = PREFIX + hash(sealedKeyId)
       // The recipients are not in it: whoever is not named in the ciphertext does not get it opened anyway.
       const value = hash(JSON.stringify([envelope.sender.toLowerCase(), envelope.messageId]))

@@ -30,11 +30,15 @@ const LAYERS_MAX = 3
 
 export function parseDecryptSettings(ini: Ini): DecryptSettings {
   const read = reader('hisho.decrypt.ini', ini)
+  const enabled = read.boolean('main', 'enabled')
   const layers = read.number('limits', 'layers', 1)
   if (layers > LAYERS_MAX) throw read.error('limits', 'layers', `must be ${LAYERS_MAX} at most`)
-  const openedTag = tag(read, 'opened')
+  const openedTag = read.text('tag', 'opened')
+  checkTag(read, 'opened', openedTag)
+  const removed = read.list('tag', 'remove')
+  for (const text of removed) checkTag(read, 'remove', text)
   return {
-    enabled: read.boolean('main', 'enabled'),
+    enabled,
     authservIds: read.list('main', 'authserv_ids').map((id) => id.toLowerCase()),
     limits: {
       onLimit: choice(read, 'limits', 'on_limit', ['hold', 'deliver']),
@@ -49,16 +53,14 @@ export function parseDecryptSettings(ini: Ini): DecryptSettings {
       onStoreFailure: choice(read, 'replay', 'on_store_failure', ['defer', 'open']),
     },
     openedTag,
-    tags: [openedTag, ...read.list('tag', 'remove')].filter((text) => text !== ''),
+    tags: [openedTag, ...removed].filter((text) => text !== ''),
   }
 }
 
 /** One of its letters would be found everywhere. */
-function tag(read: Reader, key: string): string {
-  const text = read.text('tag', key)
+function checkTag(read: Reader, key: string, text: string): void {
   if (text !== '' && (!/^[ -~]{1,40}$/.test(text) || skeletonOf(text).length < 3))
     throw read.error('tag', key, 'must be 3 to 40 characters of ASCII')
-  return text
 }
 
 function choice<T extends string>(

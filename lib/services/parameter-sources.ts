@@ -1,4 +1,5 @@
 // Who is asked for the parameters of other domains, and where is kept what was learnt of them.
+import { join } from 'node:path'
 import type { SharedCache } from '../cache/cache.ts'
 import { createFileCache } from '../cache/file.ts'
 import { createRedisCache } from '../cache/redis.ts'
@@ -8,6 +9,7 @@ import { createDohResolver } from '../dns/doh.ts'
 import type { Resolver } from '../dns/resolver.ts'
 import { createTextClient } from '../http/fetch-text.ts'
 import type { SourcesOptions } from '../ibe/directory/sources.ts'
+import { createReplayMemory, type ReplayMemory } from '../protection/replay.ts'
 import type { SharedSettings } from './settings.ts'
 
 /** Cache and memory, each read and written. */
@@ -49,6 +51,21 @@ export function createParameterSources(
       REDIS_COMMANDS * (redis?.timeoutMs ?? 0),
     close: () => overHttps?.close(),
   }
+}
+
+/** What was opened, of which there is much: what a power cut takes of it is no great loss. */
+export function createReplays(
+  { redis, storeDirectory }: SharedSettings,
+  store: SharedCache,
+  clock: Clock,
+): ReplayMemory {
+  if (redis) return createReplayMemory({ store, clock })
+  const files = createFileCache({
+    directory: join(storeDirectory, 'opened'),
+    clock,
+    lasting: false,
+  })
+  return createReplayMemory({ store: files, clock, sweep: (prefix) => files.keys(prefix) })
 }
 
 /** Not layered and not forgiving: "never seen" must be true. */

@@ -24,7 +24,7 @@ import type { Signatures } from '../mail/signature.ts'
 import { createSmimeKeyFormat } from '../smime/key-format.ts'
 import { createSmimePool } from '../smime/pool.ts'
 import { createFailureRate, type FailureRate } from '../protection/failure-rate.ts'
-import { createReplayMemory, type ReplayMemory } from '../protection/replay.ts'
+import type { ReplayMemory } from '../protection/replay.ts'
 import { openTableFile, type TableFile } from '../protection/table-file.ts'
 import { activeEntries } from '../vault/contents.ts'
 import { createKeyRing, type KeyRing } from '../vault/key-ring.ts'
@@ -33,7 +33,7 @@ import { createDelivery, type Delivery } from './delivery.ts'
 import { createHostedPolicies, type HostedPolicies } from './hosted-policies.ts'
 import { createRemoteKeys } from './kgc-keys.ts'
 import { createOwnPublicKeys, type OwnPublicKeys } from './own-public-keys.ts'
-import { createParameterSources, createStore } from './parameter-sources.ts'
+import { createParameterSources, createReplays, createStore } from './parameter-sources.ts'
 import { createReceivedReports, type ReceivedReports } from './received-reports.ts'
 import { createSchemes, SCHEME_KINDS } from './schemes.ts'
 import type { SharedSettings } from './settings.ts'
@@ -206,7 +206,7 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     ibe,
     bb2,
     keys,
-    replays: createReplayMemory(store),
+    replays: createReplays(settings, store, clock),
     openingFailures: createFailureRate(clock),
     delivery,
     tlsrpt,

@@ -255,12 +255,31 @@ describe('the settings of Redis', () => {
   })
 })
 
+function decryptSettings(changes: Ini) {
+  const shipped = ini('hisho.decrypt.ini')
+  return parseDecryptSettings(
+    Object.fromEntries(
+      Object.keys(shipped).map((name) => [name, { ...shipped[name], ...changes[name] }]),
+    ),
+  )
+}
+
 describe('the settings of one plugin', () => {
   it('are good as they are shipped', () => {
     assert.deepEqual(parseEncryptSettings(ini('hisho.encrypt.ini')), { enabled: true })
     assert.deepEqual(parseDecryptSettings(ini('hisho.decrypt.ini')), {
       enabled: true,
       authservIds: [],
+      limits: {
+        onLimit: 'deliver',
+        bytes: 67_108_864,
+        headerBytes: 262_144,
+        layers: 3,
+        failuresPerMinute: 30,
+      },
+      replay: { days: 7, onReplay: 'hold', onStoreFailure: 'defer' },
+      openedTag: '',
+      tags: [],
     })
     assert.deepEqual(parseWellKnownPluginSettings(ini('hisho.well_known.ini')), {
       enabled: true,
@@ -290,9 +309,35 @@ describe('the settings of one plugin', () => {
   })
 
   it('names of our hosts are compared in lower case', () => {
-    const settings = parseDecryptSettings({
-      main: { enabled: true, authserv_ids: ' MX1.b.example ,,mx2.B.example' },
-    })
+    const settings = decryptSettings({ main: { authserv_ids: ' MX1.b.example ,,mx2.B.example' } })
     assert.deepEqual(settings.authservIds, ['mx1.b.example', 'mx2.b.example'])
+  })
+
+  it('limits, memory and tags of hisho/decrypt are refused where they are none', () => {
+    for (const [section, key, value] of [
+      ['limits', 'on_limit', 'drop'],
+      ['limits', 'bytes', '0'],
+      ['limits', 'header_bytes', 'x'],
+      ['limits', 'layers', '4'],
+      ['limits', 'layers', '0'],
+      ['limits', 'failures_per_minute', '-1'],
+      ['replay', 'days', 'a week'],
+      ['replay', 'on_replay', 'open'],
+      ['replay', 'on_store_failure', ''],
+      ['tag', 'opened', 'x'],
+      ['tag', 'opened', '[entschlüsselt]'],
+      ['tag', 'remove', '[ok],  ,a'],
+    ] as const)
+      refused(
+        () => decryptSettings({ [section]: { [key]: value } }),
+        section,
+        key,
+        'hisho.decrypt.ini',
+      )
+    const { tags, openedTag } = decryptSettings({
+      tag: { opened: '[decrypted]', remove: '[verified], [safe]' },
+    })
+    assert.equal(openedTag, '[decrypted]')
+    assert.deepEqual(tags, ['[decrypted]', '[verified]', '[safe]'])
   })
 })
