@@ -68,7 +68,8 @@ export function judgeAbsence(
   if (!pin || !absence || absence.authentic) return []
   const valid = pin.keys.filter((key) => !isExpired(key, nowMs))
   // It came with mail, the operator has said yes, and no mail came since.
-  if (pin.source === 'harvested' && pin.accepted) return asPinned(pin, valid, undefined)
+  if (pin.source === 'harvested' && pin.accepted)
+    return valid.map((key) => ({ ...key, source: 'operator', isOfDomain: false }))
   return asPinned(pin, valid, `it is not found at its source (${pin.source}) any more`)
 }
 
@@ -100,10 +101,11 @@ function asFound(
   pin: Pin | undefined,
 ): readonly FoundKey[] {
   const { source, untilMs } = evidence
-  const isDoubtful = source === 'harvested' && pin?.accepted !== true
+  const isAccepted = source === 'harvested' && pin?.accepted === true
+  const isDoubtful = source === 'harvested' && !isAccepted
   return keys.map((key) => ({
     ...key,
-    source,
+    source: isAccepted ? 'operator' : source, // it is his word that counts
     isOfDomain: false,
     until: new Date(untilMs).toISOString(),
     ...(isDoubtful && { untrusted: HARVESTED }),
@@ -113,14 +115,9 @@ function asFound(
 function asPinned(
   { source }: Pick<Pin, 'source'>,
   keys: readonly SourceKey[],
-  untrusted: string | undefined,
+  untrusted: string,
 ): readonly FoundKey[] {
-  return keys.map((key) => ({
-    ...key,
-    source,
-    isOfDomain: false,
-    ...(untrusted !== undefined && { untrusted }),
-  }))
+  return keys.map((key) => ({ ...key, source, isOfDomain: false, untrusted }))
 }
 
 function names(keys: readonly SourceKey[]): string {

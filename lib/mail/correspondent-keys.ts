@@ -27,6 +27,7 @@ export interface PublicKey {
 }
 
 export interface FoundKey extends PublicKey {
+  /** `operator`: his files, or his word about one that came with mail. */
   readonly source: KeySourceName
   /** The operator has put it down for the whole domain; otherwise it is the address's own. */
   readonly isOfDomain: boolean

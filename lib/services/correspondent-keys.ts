@@ -43,3 +43,9 @@ export function createCorrespondentKeys(options: CorrespondentKeysOptions): KeyD
     })
   return createKeyDirectory({ ...options, operator, fetchBytes, ttl, mayHarvest: () => harvest })
 }
+
+/** The longest that asking all sources about one address may take, both methods of the web among them. */
+export function keyLookupMs({ dns, correspondents }: SharedSettings): number {
+  const { timeoutMs, tries, servers } = dns
+  return timeoutMs * tries * servers.length + 2 * (correspondents.wkd?.timeoutMs ?? 0)
+}

@@ -28,7 +28,7 @@ import type { ReplayMemory } from '../protection/replay.ts'
 import { openTableFile, type TableFile } from '../protection/table-file.ts'
 import { activeEntries } from '../vault/contents.ts'
 import { createKeyRing, type KeyRing } from '../vault/key-ring.ts'
-import { createCorrespondentKeys } from './correspondent-keys.ts'
+import { createCorrespondentKeys, keyLookupMs } from './correspondent-keys.ts'
 import { createDelivery, type Delivery } from './delivery.ts'
 import { createHostedPolicies, type HostedPolicies } from './hosted-policies.ts'
 import { createRemoteKeys } from './kgc-keys.ts'
@@ -73,7 +73,7 @@ export interface Services {
   /** What others report of TLS to our domains. */
   readonly receivedReports: ReceivedReports
   readonly normalizeAddress: (address: string) => string
-  /** The longest that a look-up of a domain's parameters may take. */
+  /** The longest that a look-up of a domain's parameters, or of somebody's key, may take. */
   readonly lookupMs: number
   /** Opens the vault, starts the threads and connects to Redis, so that the first mail does not wait. */
   warm(): void
@@ -243,7 +243,7 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
       log,
     }),
     normalizeAddress: remembered(normalizeAddress),
-    lookupMs: sources.lookupMs,
+    lookupMs: Math.max(sources.lookupMs, keyLookupMs(settings)),
     warm: () => {
       pool.warm()
       if (!remote) keyRing.contents().catch(() => {}) // said in the log by itself

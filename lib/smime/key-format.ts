@@ -51,6 +51,7 @@ function readKey(der: Uint8Array, normalizeAddress: Normalize): PublicKey | unde
   if (certificate.isAuthority) return undefined
   return {
     fingerprint: createHash('sha256').update(der).digest('hex'),
+    lasting: createHash('sha256').update(certificate.publicKey).digest('hex'),
     bytes: Uint8Array.from(der),
     addresses: addressesOf(certificate).flatMap((address) => {
       try {

@@ -3,18 +3,19 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { createResolver } from '../../lib/dns/resolver.ts'
-import { PermError, TempError } from '../../lib/errors.ts'
+import { TempError } from '../../lib/errors.ts'
 import { normalizeAddress } from '../../lib/ibe/identity.ts'
 import { dnsRecordOf } from '../../lib/key-directory/dns.ts'
 import { webPlacesOf } from '../../lib/key-directory/names.ts'
-import { KEY_SOURCES, type KeyFormat, type KeyKind } from '../../lib/mail/correspondent-keys.ts'
+import { KEY_SOURCES, type KeyKind } from '../../lib/mail/correspondent-keys.ts'
 import { createOpenPgpKeyFormat } from '../../lib/openpgp/key-format.ts'
 import type { OpenPgpPool } from '../../lib/openpgp/openpgp.ts'
+import { createSmimeKeyFormat } from '../../lib/smime/key-format.ts'
 import { startKeyWorld, type KeyWorld } from '../key-directory/world.ts'
 import { startPool } from '../openpgp/world.ts'
 import { makeAuthority, type Authority } from '../support/authority.ts'
@@ -30,22 +31,17 @@ const missing =
   peer('gpg', 'gnupg') ||
   peer('openssl', 'openssl') ||
   peer('gpg-wks-client', 'gpg-wks-client', WKS_FOLDERS)
+const REQUEST = `[req]
+prompt=no
+distinguished_name=dn
+x509_extensions=v3
+[dn]
+CN=Alice
+[v3]
+basicConstraints=critical,CA:FALSE
+subjectAltName=email:alice@signed.example
+`
 const WEB = 'openpgpkey.web.example'
-
-/** What a certificate says in Node's words; the scheme's own reading has its own tests. */
-const CERTIFICATES: KeyFormat = {
-  kind: 'smime',
-  async read(bytes) {
-    try {
-      const { fingerprint256, subjectAltName = '', raw } = new X509Certificate(bytes)
-      const addresses = [...subjectAltName.matchAll(/email:([^,]+)/g)].map(([, one = '']) => one)
-      const fingerprint = fingerprint256.replaceAll(':', '').toLowerCase()
-      return [{ fingerprint, bytes: Uint8Array.from(raw), addresses }]
-    } catch (cause) {
-      throw new PermError('smime/certificate', 'no certificate', { cause })
-    }
-  },
-}
 
 describe('keys that others publish', { skip: missing }, () => {
   let folder = ''
@@ -82,9 +78,11 @@ describe('keys that others publish', { skip: missing }, () => {
     for (const label of ['signed', 'plain', 'expired', 'web'])
       gpg('--passphrase', '', '--quick-gen-key', `alice@${label}.example`, 'future-default')
     const files = { key: join(folder, 'key.pem'), certificate: join(folder, 'cert.pem') }
-    const subject = ['-subj', '/CN=Alice', '-addext', 'subjectAltName=email:alice@signed.example']
+    const config = join(folder, 'openssl.cnf')
+    writeFileSync(config, REQUEST)
     const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-x509']
-    run('openssl', 'req', ...curve, '-keyout', files.key, '-out', files.certificate, ...subject)
+    const out = ['-config', config, '-keyout', files.key, '-out', files.certificate]
+    run('openssl', 'req', ...curve, ...out)
     certificate = new X509Certificate(readFileSync(files.certificate))
     const smimea = dnsRecordOf('smime', 'alice@signed.example', certificate.raw)
     const openPgpKey = dnsRecordOf('openpgp', 'carol@signed.example', carols)
@@ -104,7 +102,10 @@ describe('keys that others publish', { skip: missing }, () => {
       credentials: authority.issue('dns.example'),
     })
     world = await startKeyWorld({
-      formats: [createOpenPgpKeyFormat({ pool, normalizeAddress }), CERTIFICATES],
+      formats: [
+        createOpenPgpKeyFormat({ pool, normalizeAddress }),
+        createSmimeKeyFormat(normalizeAddress),
+      ],
       resolver: createResolver({
         servers: [{ address: '127.0.0.1', port: unbound.port, trusted: true }],
         timeoutMs: 3000,

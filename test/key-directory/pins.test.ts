@@ -96,6 +96,15 @@ describe('a key that is pinned', () => {
     assert.deepEqual(world.log, [])
   })
 
+  it('may get another certificate for the same key pair', async () => {
+    serve(toyKey('aa/1', ALICE))
+    await found()
+    serve(toyKey('aa/2', ALICE))
+    assert.deepEqual(await found(), ['aa/2 wkd'])
+    serve(toyKey('ab/3', ALICE))
+    assert.deepEqual(await found(), ['aa/2 wkd untrusted'])
+  })
+
   it('and is over leaves the other one, marked', async () => {
     const end = new Date(world.clock.nowMs() + 2.5 * DAY_MS).toISOString()
     serve(toyKey('aa', ALICE, end))
@@ -140,9 +149,9 @@ describe('a key that is pinned', () => {
   it('one that came with mail is trusted when the operator says so', async () => {
     await arrive(toyKey('ee', ALICE))
     await world.directory.accept(PINNED, 'ee')
-    assert.deepEqual(await found(), ['ee harvested'])
+    assert.deepEqual(await found(), ['ee operator'])
     world.clock.passMs(400 * DAY_MS)
-    assert.deepEqual(await found(), ['ee harvested'])
+    assert.deepEqual(await found(), ['ee operator'])
     serve(toyKey('aa', ALICE))
     assert.deepEqual(await found(), ['ee harvested untrusted'])
   })

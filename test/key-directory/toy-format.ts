@@ -1,4 +1,5 @@
 // A format of keys for tests of where keys come from: a line each, `key FINGERPRINT ADDRESSES EXPIRY`.
+// Of the fingerprint `aa/2` the `aa` lasts.
 import { PermError } from '../../lib/errors.ts'
 import type { KeyFormat, KeyKind, PublicKey } from '../../lib/mail/correspondent-keys.ts'
 
@@ -25,6 +26,7 @@ function parseLine(line: string): PublicKey {
   if (word !== 'key') throw new PermError('openpgp/key', 'no key')
   return {
     fingerprint,
+    ...(fingerprint.includes('/') && { lasting: fingerprint.replace(/\/.*$/, '') }),
     bytes: toyBytes(`${line}\n`),
     addresses: addresses === '-' ? [] : addresses.split(','),
     ...(expires !== '-' && { expires }),

@@ -170,17 +170,21 @@ describe('sources of parameters as hisho.ini has them', () => {
     }
   })
 
+  const keys = { wkd_enabled: false }
+
   it('the longest that a look-up may take is the sum of all that is asked', () => {
     const base = { timeout_ms: 100, tries: 3, servers: '192.0.2.1, 192.0.2.2' }
-    assert.equal(open({ dns: base, well_known: { enabled: false } }).lookupMs, 600)
+    assert.equal(open({ dns: base, keys, well_known: { enabled: false } }).lookupMs, 600)
+    const wkd = { keys: { wkd_timeout_ms: 1000 }, well_known: { enabled: false } }
+    assert.equal(open({ dns: base, ...wkd }).lookupMs, 2600)
   })
 
   it('with a file, a resolver over HTTPS and Redis it may take longer', () => {
     const base = { timeout_ms: 100, tries: 3, servers: '192.0.2.1, 192.0.2.2' }
     const more = { ...base, doh_url: 'https://dns.example/' }
-    assert.equal(open({ dns: more, well_known: { timeout_ms: 50 } }).lookupMs, 950)
+    assert.equal(open({ dns: more, keys, well_known: { timeout_ms: 50 } }).lookupMs, 950)
     const redis = { url: 'redis://127.0.0.1:9/0', timeout_ms: 10 }
-    const settings = { dns: more, well_known: { timeout_ms: 50 }, redis }
+    const settings = { dns: more, keys, well_known: { timeout_ms: 50 }, redis }
     assert.equal(open(settings).lookupMs, 990)
   })
 })

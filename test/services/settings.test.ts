@@ -70,6 +70,28 @@ describe('the settings that all plugins share', () => {
     }
   })
 
+  it('say where keys of others come from', () => {
+    const { correspondents } = shared()
+    assert.deepEqual(correspondents, {
+      directory: '/etc/haraka/config/hisho.keys',
+      wkd: { port: 443, timeoutMs: 5000, allowPrivate: false },
+      ttl: { floorSeconds: 300, ceilingSeconds: 86_400 },
+      harvest: true,
+    })
+    assert.equal(shared({ keys: { wkd_enabled: false } }).correspondents.wkd, undefined)
+    for (const wrong of [
+      { directory: '' },
+      { wkd_port: 65_536 },
+      { wkd_timeout_ms: 0 },
+      { ttl_floor: 2, ttl_ceiling: 1 },
+      { harvest: 'perhaps' },
+    ])
+      assert.throws(
+        () => shared({ keys: wrong }),
+        (error) => error instanceof PermError && error.message.includes('[keys]'),
+      )
+  })
+
   it('name a resolver over HTTPS', () => {
     const { doh } = shared({
       dns: { doh_url: 'https://dns.example/q', doh_address: '2001:db8::1', doh_trusted: true },
