@@ -10,12 +10,13 @@ import type { DecryptSettings } from '../services/plugin-settings.ts'
 import type { Services } from '../services/services.ts'
 import type { Address, Connection, Plugin, Transaction } from './api.ts'
 import { recipientsOf, type Recipient } from './envelope.ts'
-import { buildTransaction, destroyStream, readExact, replaceWhenRead } from './exact-message.ts'
+import { buildTransaction, destroyStream, readExact } from './exact-message.ts'
 import { dropForgedFields, looksEncrypted } from './header-list.ts'
 import { describe, GO_ON, type Deadline, type Verdict } from './hook.ts'
 import { arrivalNote, holdBack, markNotOpened } from './not-opened.ts'
 import { replayCheck } from './replay-check.ts'
 import { tagSubject } from './subject-tags.ts'
+import { replaceWhenRead } from './replace-message.ts'
 
 /** What was done with a transaction's message. */
 interface Seen {

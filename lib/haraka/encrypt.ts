@@ -5,12 +5,13 @@ import { planOutgoing, type Decision, type OutgoingGroup } from '../protection/o
 import type { Services } from '../services/services.ts'
 import { OK, type Connection, type Plugin, type PluginsModule, type Transaction } from './api.ts'
 import { recipientsOf, stillWanted, type Recipient } from './envelope.ts'
-import { readExact, replaceMessage } from './exact-message.ts'
+import { readExact } from './exact-message.ts'
 import { GO_ON, logTo, type Deadline, type Verdict } from './hook.ts'
 import { covers, markOf, setMark, type Mark } from './mark.ts'
 import { outboundOf } from './outbound.ts'
 import { queueCopies } from './queue-copies.ts'
 import { routeOfCopies } from './route.ts'
+import { replaceMessage } from './replace-message.ts'
 
 type Group = OutgoingGroup<Recipient>
 

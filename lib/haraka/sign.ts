@@ -8,8 +8,9 @@ import type { Services } from '../services/services.ts'
 import type { SignSettings } from '../services/plugin-settings.ts'
 import type { Connection, Plugin, Transaction } from './api.ts'
 import { stillWanted } from './envelope.ts'
-import { prependField, readExact } from './exact-message.ts'
+import { readExact } from './exact-message.ts'
 import { describe, GO_ON, type Deadline, type Verdict } from './hook.ts'
+import { prependField } from './replace-message.ts'
 
 // Beside the transaction and not in its notes, which other plugins write.
 const considered = new WeakSet<Transaction>()
