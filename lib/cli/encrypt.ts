@@ -27,7 +27,7 @@ export async function encrypt(
   }
   const addresses = addressees(message.fields, recipients, services)
   const domain = onlyDomain(addresses)
-  const offer = await offerFor(domain, services, terminal)
+  const offer = await offerFor(domain, addresses, services, terminal)
   const sealed = await collect(messageBytes(offer.seal(addresses, message, { author: undefined })))
   await writeMessage(terminal, sealed, raw.lineEnd)
 }
@@ -88,11 +88,19 @@ function onlyDomain(addresses: readonly string[]): string {
   )
 }
 
-async function offerFor(domain: string, services: Services, terminal: Terminal): Promise<Offer> {
+/** One message is sealed in one way: a scheme without a key for one of them is none. */
+async function offerFor(
+  domain: string,
+  addresses: readonly string[],
+  services: Services,
+  terminal: Terminal,
+): Promise<Offer> {
   const { schemes, paramsTrust, settings, encrypt } = services.table.current().ruleFor(domain)
   for (const name of schemes) {
     const scheme = services.schemes.find((known) => known.name === name)
-    const offer = await scheme?.offer({ domain, addresses: [], trust: paramsTrust, settings })
+    const offer = await scheme?.offer({ domain, addresses, trust: paramsTrust, settings })
+    const covered = new Set(offer?.addresses ?? addresses)
+    if (addresses.some((address) => !covered.has(address))) continue
     if (offer?.untrusted !== undefined && encrypt === 'required')
       throw new TempError('ibe/untrusted', `${domain}: ${offer.untrusted}`)
     if (offer?.untrusted !== undefined) terminal.note(`hisho: ${domain}: ${offer.untrusted}`)

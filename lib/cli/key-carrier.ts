@@ -112,7 +112,7 @@ async function unseal(
 ): Promise<Uint8Array> {
   const identity =
     identityFile === undefined
-      ? scryptIdentity(await openingPassphrase(context, passphraseFile))
+      ? scryptIdentity(await passphraseOfFile(context, passphraseFile))
       : await identityIn(identityFile)
   const { plaintext } = await open([identity], readMaybeArmor([bytes]))
   return collect(plaintext)
@@ -125,7 +125,11 @@ async function identityIn(file: string): Promise<Identity> {
   return ageIdentity(found.trim())
 }
 
-async function openingPassphrase(context: Context, file: string | undefined): Promise<Uint8Array> {
+/** Of a file that is to be read: as told, from the environment, or asked for. */
+export async function passphraseOfFile(
+  context: Context,
+  file: string | undefined,
+): Promise<Uint8Array> {
   const given = await givenPassphrase(context, file)
   return (given ?? (await asked(() => askSecret('Passphrase of the file: ')))).bytes
 }

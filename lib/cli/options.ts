@@ -117,6 +117,17 @@ function settingValue(text: string): unknown {
   return text === 'true' ? true : text === 'false' ? false : text
 }
 
+const SECONDS = { d: 86_400, m: 30 * 86_400, y: 365 * 86_400 } as const
+
+/** `90d`, `6m`, `2y` as seconds; `never` is 0. */
+export function asDuration(text: string): number {
+  if (text === 'never') return 0
+  const [, count, unit] = /^(\d{1,4})([dmy])$/.exec(text) ?? []
+  const seconds = Number(count) * SECONDS[unit === 'd' || unit === 'm' ? unit : 'y']
+  if (!(seconds > 0)) throw new InvalidArgumentError('It must be like 90d, 6m, 2y, or never.')
+  return seconds
+}
+
 function oneOf<T extends string>(known: readonly T[], text: string): T {
   const found = known.find((word) => word === text)
   if (found === undefined) throw new InvalidArgumentError(`It must be one of ${known.join(', ')}.`)

@@ -7,16 +7,26 @@ import { exportSharedKey, importSharedKey, newSharedKey, retireSharedKey } from 
 import { listKeys } from './key-rows.ts'
 import { asDomain } from './options.ts'
 import { addPins } from './program-lookup.ts'
+import {
+  addLifeOfKeys,
+  expiresOption,
+  OPENPGP_OWNER,
+  runExport,
+  runImport,
+  runNew,
+  runRetire,
+  typeOption,
+  USER,
+  type NewWords as OpenPgpNewWords,
+  type OwnerWords,
+} from './program-openpgp.ts'
 import type { Run } from './program.ts'
 
-interface Shared {
-  readonly shared: string
-}
-
-/** Of which scheme, and whose. */
+/** Of which scheme, and whose: one of them. */
 interface Whose {
   readonly shared?: string
   readonly age?: string
+  readonly openpgp?: string
 }
 
 const SITE = ['--shared <site>', 'a key shared with this other domain', asDomain] as const
@@ -25,19 +35,12 @@ const OWN = ['--age <domain>', 'an age identity of this domain of yours', asDoma
 export function addKeys(program: Command, run: Run): void {
   const keys = program
     .command('keys')
-    .description('keys that we share with other sites, identities for age, and keys of others')
+    .description('our own keys for mail, those that we share with other sites, and keys of others')
   addNew(keys, run)
   addPins(keys, run)
-  withCarriage(
-    keys
-      .command('export')
-      .description('a key of the vault for the other side')
-      .requiredOption(...SITE)
-      .requiredOption('--id <id>', 'of the key'),
-  ).action(async ({ shared: site, id, ...carriage }: Shared & CarryOptions & { id: string }) => {
-    await run((context) => exportSharedKey(context, { site, id }, carriage))
-  })
+  addExport(keys, run)
   addImport(keys, run)
+  addLifeOfKeys(keys, run)
   keys
     .command('list')
     .description('all of them, without secrets')
@@ -51,18 +54,25 @@ export function addKeys(program: Command, run: Run): void {
     .description('from now on nothing is sealed or opened with a key')
     .option(...SITE)
     .option(...OWN)
+    .option(...OPENPGP_OWNER)
+    .option(...USER)
     .requiredOption('--id <id>', 'of the key')
     .option('--yes', 'do not ask')
-    .action(async (options: Whose & { id: string; yes?: boolean }) => {
-      const { id, yes = false } = options
-      const { shared: site, age: domain } = oneOf(options)
-      await run((context) =>
-        domain === undefined
-          ? retireSharedKey(context, { site, id }, { yes })
-          : retireAgeIdentity(context, { domain, id }, { yes }),
-      )
-    })
+    .action(
+      async (options: Whose & Omit<OwnerWords, 'openpgp'> & { id: string; yes?: boolean }) => {
+        const { id, yes = false } = options
+        const { scheme, name } = oneOf(options, OWNED)
+        if (scheme === 'openpgp') return runRetire(run, { ...options, openpgp: name })
+        return run((context) =>
+          scheme === 'shared'
+            ? retireSharedKey(context, { site: name, id }, { yes })
+            : retireAgeIdentity(context, { domain: name, id }, { yes }),
+        )
+      },
+    )
 }
+
+type NewWords = Whose & CarryOptions & Omit<OpenPgpNewWords, 'openpgp'> & { readonly pq?: boolean }
 
 function addNew(keys: Command, run: Run): void {
   withCarriage(
@@ -72,51 +82,93 @@ function addNew(keys: Command, run: Run): void {
       .option(...SITE)
       .option(...OWN)
       .option('--pq', 'an identity that withstands quantum computers (age1pq1...)')
-      .option('--id <id>', 'by which it is known (default: the day, and something random)'),
-  ).action(async (options: Whose & CarryOptions & { id?: string; pq?: boolean }) => {
-    const { shared: _shared, age: _age, id, pq, ...carriage } = options
-    const { shared: site, age: domain } = oneOf(options)
-    if (domain === undefined) {
-      if (pq) throw new PermError('cli/usage', '--pq is for --age')
-      return run((context) => newSharedKey(context, { site, id, carriage }))
-    }
+      .option('--id <id>', 'by which it is known (default: the day, and something random)')
+      .option(...OPENPGP_OWNER)
+      .option(...USER)
+      .addOption(typeOption())
+      .addOption(expiresOption()),
+  ).action(async (options: NewWords) => {
+    const { shared: _s, age: _a, openpgp: _o, id, pq, user, type, expires, ...carriage } = options
+    const { scheme, name } = oneOf(options, OWNED)
+    if (pq && scheme !== 'age') throw new PermError('cli/usage', '--pq is for --age')
+    if (scheme !== 'openpgp' && (user ?? type ?? expires) !== undefined)
+      throw new PermError('cli/usage', '--user, --type and --expires are for --openpgp')
+    if (scheme === 'shared')
+      return run((context) => newSharedKey(context, { site: name, id, carriage }))
     if (Object.keys(carriage).length > 0)
-      throw new PermError('cli/usage', 'an identity of your own is not for others: see --shared')
-    const kind = pq ? 'mlkem768x25519' : 'x25519'
-    return run((context) => newAgeIdentity(context, { domain, kind, id }))
+      throw new PermError('cli/usage', 'a key of your own is not for others: see --shared')
+    if (scheme === 'age') {
+      const kind = pq ? 'mlkem768x25519' : 'x25519'
+      return run((context) => newAgeIdentity(context, { domain: name, kind, id }))
+    }
+    if (id !== undefined)
+      throw new PermError('cli/usage', 'an OpenPGP key is known by its fingerprint')
+    return runNew(run, { ...options, openpgp: name })
   })
 }
 
-function oneOf({
-  shared,
-  age,
-}: Whose): { shared: string; age?: undefined } | { shared?: undefined; age: string } {
-  if (shared !== undefined && age === undefined) return { shared }
-  if (age !== undefined && shared === undefined) return { age }
-  throw new PermError('cli/usage', 'one of --shared SITE and --age DOMAIN')
+const OWNED = ['shared', 'age', 'openpgp'] as const
+const CARRIED = ['shared', 'openpgp'] as const
+
+function oneOf<Scheme extends keyof Whose>(
+  options: Whose,
+  schemes: readonly Scheme[],
+): { readonly scheme: Scheme; readonly name: string } {
+  const [found, ...more] = schemes.flatMap((scheme) => {
+    const name = options[scheme]
+    return name === undefined ? [] : [{ scheme, name }]
+  })
+  if (found && more.length === 0) return found
+  throw new PermError('cli/usage', `one of ${schemes.map((name) => `--${name}`).join(', ')}`)
+}
+
+function addExport(keys: Command, run: Run): void {
+  withCarriage(
+    keys
+      .command('export')
+      .description('a key of the vault for the other side: a shared one, or what is public of ours')
+      .option(...SITE)
+      .option(...OPENPGP_OWNER)
+      .option(...USER)
+      .option('--id <id>', 'of the key')
+      .option('--secret', 'the secret half of an OpenPGP key, in clear'),
+  ).action(
+    async (options: Whose & CarryOptions & Omit<OwnerWords, 'openpgp'> & { secret?: boolean }) => {
+      const { scheme, name } = oneOf(options, CARRIED)
+      if (scheme === 'openpgp') return runExport(run, { ...options, openpgp: name })
+      const { shared: _, openpgp: _o, user: _u, secret, id, ...carriage } = options
+      if (id === undefined || secret)
+        throw new PermError('cli/usage', 'a shared key needs its --id, and --show for its secret')
+      return run((context) => exportSharedKey(context, { site: name, id }, carriage))
+    },
+  )
+}
+
+interface ImportWords extends Whose, Omit<OwnerWords, 'openpgp'> {
+  readonly identity?: string
+  readonly passphraseFile?: string
 }
 
 function addImport(keys: Command, run: Run): void {
   keys
     .command('import')
-    .description('a key that the other side has exported')
-    .argument('<file>', 'what they sent, or - for stdin')
-    .requiredOption(...SITE)
+    .description('a shared key that the other side has exported, or a secret OpenPGP key of ours')
+    .argument('<file>', 'or - for stdin')
+    .option(...SITE)
+    .option(...OPENPGP_OWNER)
+    .option(...USER)
     .option('--identity <file>', 'with the age key that it is sealed to')
     .option('--passphrase-file <file>', 'with its passphrase, mode 0600')
-    .action(
-      async (
-        file: string,
-        options: Shared & { readonly identity?: string; readonly passphraseFile?: string },
-      ) => {
-        const { shared: site, identity: identityFile, passphraseFile } = options
-        const how = {
-          ...(identityFile && { identityFile }),
-          ...(passphraseFile && { passphraseFile }),
-        }
-        await run((context) => importSharedKey(context, { site, file, ...how }))
-      },
-    )
+    .action(async (file: string, options: ImportWords) => {
+      const { identity: identityFile, passphraseFile } = options
+      const { scheme, name } = oneOf(options, CARRIED)
+      if (scheme === 'openpgp') return runImport(run, file, { ...options, openpgp: name })
+      const how = {
+        ...(identityFile && { identityFile }),
+        ...(passphraseFile && { passphraseFile }),
+      }
+      return run((context) => importSharedKey(context, { site: name, file, ...how }))
+    })
 }
 
 function withCarriage(command: Command): Command {

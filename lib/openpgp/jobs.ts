@@ -1,8 +1,9 @@
 // What the workers do for OpenPGP. All of it goes through the library, which is not to be trusted with our time and memory.
 import { readKeys, problemWith, type CertificateFacts } from './certificates.ts'
+import type { KeyType } from './key-types.ts'
 import { setUpLibrary } from './library.ts'
 import { open, type Opened } from './opening.ts'
-import { generate, renew, revoke, unlock, type KeyType } from './own-key-changes.ts'
+import { generate, isLocked, renew, revoke, unlock } from './own-key-changes.ts'
 import { seal } from './sealing.ts'
 import { verify, type SignatureFacts } from './signatures.ts'
 
@@ -41,7 +42,8 @@ export interface OpenPgpJobs {
     secretKey: Uint8Array
     reason: 'retired' | 'compromised'
   }) => Promise<Uint8Array>
-  /** Without its passphrase. */
+  readonly isLocked: (args: { secretKey: Uint8Array }) => Promise<boolean>
+  /** Without its passphrase, which is '' where there is none. */
   readonly unlock: (args: { secretKey: Uint8Array; passphrase: string }) => Promise<Uint8Array>
 }
 
@@ -56,6 +58,7 @@ export function createJobs(): OpenPgpJobs {
     generate,
     renew: (args) => wiping(args.secretKey, () => renew(args)),
     revoke: (args) => wiping(args.secretKey, () => revoke(args)),
+    isLocked: (args) => wiping(args.secretKey, () => isLocked(args)),
     unlock: (args) => wiping(args.secretKey, () => unlock(args)),
   }
 }

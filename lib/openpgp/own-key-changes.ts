@@ -11,6 +11,7 @@ import {
 } from 'openpgp'
 import { PermError } from '../errors.ts'
 import { isBinary } from './certificates.ts'
+import type { KeyType } from './key-types.ts'
 import {
   LARGEST_KEYS_BYTES,
   MOST_ARGON2_LANES,
@@ -18,10 +19,6 @@ import {
   MOST_ARGON2_PASSES,
 } from './limits.ts'
 
-export const KEY_TYPES = ['curve25519', 'rsa3072', 'rsa4096', 'v6'] as const
-export type KeyType = (typeof KEY_TYPES)[number]
-
-/** All but v6 are read by every program that is in use: docs/openpgp.md, "Interoperability". */
 const OPTIONS: Readonly<Record<KeyType, Partial<KeyOptions>>> = {
   curve25519: { type: 'ecc', curve: 'curve25519Legacy' },
   rsa3072: { type: 'rsa', rsaBits: 3072 },
@@ -93,23 +90,32 @@ async function readOwn(secretKey: Uint8Array): Promise<PrivateKey> {
   }
 }
 
+export async function isLocked(args: { secretKey: Uint8Array }): Promise<boolean> {
+  return !(await readGiven(args.secretKey)).isDecrypted()
+}
+
 export async function unlock(args: {
   secretKey: Uint8Array
   passphrase: string
 }): Promise<Uint8Array> {
-  const { secretKey: bytes, passphrase } = args
-  if (bytes.length > LARGEST_KEYS_BYTES) throw noSecretKey()
-  const locked = await (
-    isBinary(bytes)
-      ? readPrivateKey({ binaryKey: bytes })
-      : readPrivateKey({ armoredKey: Buffer.from(bytes).toString('latin1') })
-  ).catch(() => {
-    throw noSecretKey()
-  })
-  const key = locked.isDecrypted() ? locked : await withoutPassphrase(locked, passphrase)
+  const locked = await readGiven(args.secretKey)
+  const key = locked.isDecrypted() ? locked : await withoutPassphrase(locked, args.passphrase)
   const opens = await key.getDecryptionKeys(undefined, null).catch(() => [])
   if (opens.length === 0) throw new PermError('openpgp/key', 'it has no key to decrypt with')
   return key.write()
+}
+
+/** As somebody has exported it: armored or binary. */
+async function readGiven(bytes: Uint8Array): Promise<PrivateKey> {
+  const none = new PermError('openpgp/key', 'it is not one OpenPGP secret key')
+  if (bytes.length > LARGEST_KEYS_BYTES) throw none
+  try {
+    return await (isBinary(bytes)
+      ? readPrivateKey({ binaryKey: bytes })
+      : readPrivateKey({ armoredKey: Buffer.from(bytes).toString('latin1') }))
+  } catch {
+    throw none
+  }
 }
 
 async function withoutPassphrase(locked: PrivateKey, passphrase: string): Promise<PrivateKey> {
@@ -127,8 +133,4 @@ function isTooDear(packet: object): boolean {
   if (typeof s2k !== 'object' || s2k === null || !('encodedM' in s2k)) return false
   const { encodedM, t, p } = s2k as Readonly<Record<'encodedM' | 't' | 'p', number>>
   return encodedM > MOST_ARGON2_MEMORY_EXPONENT || t > MOST_ARGON2_PASSES || p > MOST_ARGON2_LANES
-}
-
-function noSecretKey(): PermError {
-  return new PermError('openpgp/key', 'it is not one OpenPGP secret key')
 }

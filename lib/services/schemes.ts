@@ -69,7 +69,7 @@ const SCHEMES: readonly Entry[] = [
         pool: openPgpPool,
         // A gateway of a KGC has no vault: it seals, and neither signs nor opens.
         keys: parts.settings.kgc ? NO_KEYS : keyRing,
-        opensUnbound: () => false,
+        opensUnbound: () => parts.settings.opensUnbound,
       }),
   },
   {
@@ -80,7 +80,7 @@ const SCHEMES: readonly Entry[] = [
         pool: smimePool,
         trust: smimeTrust,
         keys: parts.settings.kgc ? NO_KEYS : keyRing,
-        opensUnbound: () => false,
+        opensUnbound: () => parts.settings.opensUnbound,
       }),
   },
   { kind: IBE, create: (parts) => createIbeScheme(parts) },

@@ -31,6 +31,7 @@ import { createKeyRing, type KeyRing } from '../vault/key-ring.ts'
 import { createCorrespondentKeys, keyLookupMs } from './correspondent-keys.ts'
 import { createDelivery, type Delivery } from './delivery.ts'
 import { createHostedPolicies, type HostedPolicies } from './hosted-policies.ts'
+import { createKeyExpiry, type KeyExpiry } from './key-expiry.ts'
 import { createRemoteKeys } from './kgc-keys.ts'
 import { createOwnPublicKeys, type OwnPublicKeys } from './own-public-keys.ts'
 import { createParameterSources, createReplays, createStore } from './parameter-sources.ts'
@@ -56,6 +57,8 @@ export interface Services {
   readonly keys: KeySource
   /** Public keys and certificates of others. */
   readonly correspondentKeys: KeyDirectory
+  /** When our own keys expire. */
+  readonly keyExpiry: KeyExpiry
   /** What others may have of our own. */
   readonly ownPublicKeys: OwnPublicKeys
   /** For keys of our own, too. */
@@ -168,6 +171,7 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     createOpenPgpKeyFormat({ pool: openPgpPool, normalizeAddress }),
     createSmimeKeyFormat(normalizeAddress),
   ]
+  const keyExpiry = createKeyExpiry({ keyRing, formats, clock, log })
   const correspondentKeys = createCorrespondentKeys({
     settings,
     resolver,
@@ -213,6 +217,7 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     hostedPolicies,
     receivedReports,
     correspondentKeys,
+    keyExpiry,
     ownPublicKeys: createOwnPublicKeys({ keyRing, formats }),
     openPgpPool,
     signatures: createIbeSignatures({
@@ -246,12 +251,13 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     lookupMs: Math.max(sources.lookupMs, keyLookupMs(settings)),
     warm: () => {
       pool.warm()
-      if (!remote) keyRing.contents().catch(() => {}) // said in the log by itself
+      if (!remote) keyExpiry.start() // opens the vault
       cache.get('warm').catch(() => {})
     },
     close: async () => {
       ibe.close()
       hostedPolicies.close()
+      keyExpiry.close()
       masterKeys.held.clear()
       remote?.close()
       sources.close()

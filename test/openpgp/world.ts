@@ -7,7 +7,7 @@ import type { Opening, Scheme, SchemeSettings } from '../../lib/mail/scheme.ts'
 import { createOpenPgpScheme } from '../../lib/openpgp/mail-scheme.ts'
 import { createOpenPgpPool, type OpenPgpPool } from '../../lib/openpgp/openpgp.ts'
 import type { OwnKey, OwnKeySource } from '../../lib/openpgp/own-keys.ts'
-import type { KeyType } from '../../lib/openpgp/own-key-changes.ts'
+import type { KeyType } from '../../lib/openpgp/key-types.ts'
 import { bytesOf, latin1 } from '../mail/pieces.ts'
 
 export const ALICE = 'alice@a.example'
@@ -53,7 +53,7 @@ export function ownKey(user: string, key: TestKey, more: Partial<OwnKey> = {}): 
   }
 }
 
-export function vaultOf(sites: Readonly<Record<string, readonly OwnKey[]>>): OwnKeySource {
+function vaultOf(sites: Readonly<Record<string, readonly OwnKey[]>>): OwnKeySource {
   const held = new Map(Object.entries(sites).map(([name, openpgp]) => [name, { openpgp }]))
   return { contents: async () => held, latest: async () => held }
 }
@@ -62,7 +62,7 @@ export function vaultOf(sites: Readonly<Record<string, readonly OwnKey[]>>): Own
 export type Known = Readonly<Record<string, readonly Found[]>>
 type Found = Partial<FoundKey> & { readonly key: TestKey }
 
-export function directoryOf(known: Known): CorrespondentKeys {
+function directoryOf(known: Known): CorrespondentKeys {
   return {
     async find(_kind, name, sources) {
       const domain = name.slice(name.lastIndexOf('@') + 1)

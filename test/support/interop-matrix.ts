@@ -18,7 +18,7 @@ export interface InteropRow {
 export const INTEROP_ROWS: readonly InteropRow[] = [...OPENPGP_ROWS]
 
 /** Those that say the same of several keys stand in one line. */
-export function formatRows(rows: readonly InteropRow[]): string {
+function formatRows(rows: readonly InteropRow[]): string {
   const lines = new Map<string, string[]>()
   for (const { peer, version, key, direction, feature, result } of rows) {
     const same = JSON.stringify([`${peer} ${version}`, direction, feature, result])
