@@ -20,6 +20,20 @@ describe('the cache in memory', () => {
     for (const key of ['a', 'b', 'd']) assert.notEqual(await cache.get(key), undefined)
   })
 
+  it('is bounded by the length of its values too', async () => {
+    const cache = createMemoryCache({ clock: createTestClock(), maxEntries: 9, maxCharacters: 10 })
+    await cache.set('a', 'x'.repeat(6), 60)
+    await cache.set('a', 'x'.repeat(5), 60)
+    await cache.set('b', 'x'.repeat(5), 60)
+    assert.deepEqual((await cache.keys('')).toSorted(), ['a', 'b'])
+    await cache.delete('b')
+    await cache.set('c', 'x'.repeat(5), 60)
+    await cache.set('d', 'x', 60)
+    assert.deepEqual((await cache.keys('')).toSorted(), ['c', 'd'])
+    await cache.set('e', 'x'.repeat(11), 60)
+    assert.deepEqual(await cache.keys(''), [])
+  })
+
   it('tells when an entry expires', async () => {
     const clock = createTestClock(1000)
     const cache = createMemoryCache({ clock, maxEntries: 3 })

@@ -2,10 +2,13 @@
 import assert from 'node:assert/strict'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { after, before, describe, it } from 'node:test'
+import { SecretBytes } from '../../lib/crypto/secret-bytes.ts'
 import { dnsNameOf } from '../../lib/key-directory/names.ts'
 import type { OpenPgpPool } from '../../lib/openpgp/openpgp.ts'
+import { withMailKey } from '../../lib/vault/mail-keys.ts'
+import { readVault, writeVault } from '../../lib/vault/vault.ts'
 import { newKey, startPool, type TestKey } from '../openpgp/world.ts'
-import { openReadySite, type Result, type Site } from './site.ts'
+import { AGE_KEY, openReadySite, type Result, type Site } from './site.ts'
 
 const BOB = 'bob@b.example'
 
@@ -127,8 +130,31 @@ describe('hisho lookup', () => {
     assert.match(await text('lookup', 'y@c.example'), /of the whole domain/)
   })
 
+  it('keys dns prints the record of a key of ours', async () => {
+    const alice = await newKey(pool, 'alice@a.example')
+    const file = site.file('config/hisho.vault.age')
+    const passphrase = new SecretBytes(Buffer.from(AGE_KEY))
+    const contents = withMailKey(await readVault(file, passphrase), 'a.example', 'openpgp', {
+      id: alice.fingerprint,
+      user: 'alice',
+      secret: new SecretBytes(alice.secret),
+      certificates: [],
+      created: '2026-11-22T00:00:00.000Z',
+    })
+    await writeVault(file, contents, passphrase)
+    const base64 = Buffer.from(alice.certificate).toString('base64')
+    assert.equal(
+      await text('keys', 'dns', '--openpgp', 'Alice@a.example'),
+      `${dnsNameOf('openpgp', 'alice@a.example')}. IN OPENPGPKEY ${base64}\n`,
+    )
+  })
+
   it('keys dns wants an address of ours with a key', async () => {
-    for (const args of [[], ['--openpgp', BOB], ['--openpgp', 'x@a.example']])
-      assert.equal((await site.run(['keys', 'dns', ...args])).code, 64)
+    const wrong = [[], ['--openpgp', BOB], ['--openpgp', 'x@a.example']]
+    const runs = await Promise.all(wrong.map((args) => site.run(['keys', 'dns', ...args])))
+    assert.deepEqual(
+      runs.map(({ code }) => code),
+      [64, 64, 64],
+    )
   })
 })
