@@ -31,7 +31,7 @@ export async function showCounts(
   const shown: { readonly day: Day; readonly counts: readonly Count[] }[] = []
   for (const day of days) shown.push({ day, counts: await countsOf(store, day, domain) })
   const all = shown.flatMap(({ day, counts }) => counts.map((count) => ({ day, ...count })))
-  if (json) terminal.json(all.map(({ via: _, ...count }) => count))
+  if (json) terminal.json(all)
   else if (all.length === 0) terminal.line('nothing was counted')
   else {
     terminal.line(

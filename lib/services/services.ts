@@ -190,7 +190,7 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     clock,
     log,
   })
-  const tlsrpt = createTlsrpt({ settings, delivery, clock, log })
+  const tlsrpt = createTlsrpt({ settings, delivery, resolver, store, clock, log })
   const hostedPolicies = createHostedPolicies({
     table,
     resolver,

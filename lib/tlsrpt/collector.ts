@@ -5,6 +5,7 @@ import { isIP } from 'node:net'
 import type { Count } from './count.ts'
 import { dayAfter, dayOf, type Day } from './day.ts'
 import type { Batch, DayStore } from './day-store.ts'
+import { safeText } from './received/plain-text.ts'
 import type { FailureDetail, ReportedPolicy } from './report.ts'
 import type { Session, SessionResult } from './session.ts'
 import { createTally, type Tally, type TallyLimits } from './tally.ts'
@@ -178,9 +179,9 @@ function detailOf(session: Session, { resultType, reason }: SessionResult): Fail
     failedSessions: 1,
     ...(sendingIp !== undefined && { sendingMtaIp: sendingIp }),
     ...(host !== undefined && { receivingMxHostname: host }),
-    ...(helo !== undefined && { receivingMxHelo: helo.slice(0, MAX_TEXT) }),
+    ...(helo !== undefined && { receivingMxHelo: safeText(helo.slice(0, MAX_TEXT)) }),
     ...(receivingIp !== undefined && { receivingIp }),
-    ...(reason !== undefined && { failureReasonCode: reason.slice(0, MAX_TEXT) }),
+    ...(reason !== undefined && { failureReasonCode: safeText(reason.slice(0, MAX_TEXT)) }),
   }
 }
 

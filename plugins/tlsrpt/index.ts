@@ -5,6 +5,7 @@ import { hook } from '../../lib/haraka/hook.ts'
 import { liveSettings } from '../../lib/haraka/live-settings.ts'
 import { inConfig, readIni, servicesOf } from '../../lib/haraka/process.ts'
 import { registerForDelivery } from '../../lib/haraka/registration.ts'
+import { startReports } from '../../lib/haraka/tlsrpt-mail.ts'
 import { receiveReport, takeReport } from '../../lib/haraka/tlsrpt-receive.ts'
 import { createReceiving, registerReceiving } from '../../lib/haraka/tlsrpt-receiving.ts'
 import { parseReceivingSettings } from '../../lib/services/tlsrpt-receive-settings.ts'
@@ -28,6 +29,8 @@ export function register(this: Plugin): void {
   servicesOf(this).tlsrpt.use(settings.current(), () => settings.current().enabled)
   registerForDelivery(this)
   registerReceiving(this, receiving)
+  this.register_hook('init_master', 'start_reports')
+  this.register_hook('init_child', 'start_reports')
 }
 
 /** Haraka calls it when it ends in good order. */
@@ -35,6 +38,11 @@ export function shutdown(this: Plugin): void {
   servicesOf(this)
     .tlsrpt.flush()
     .catch(() => {}) // said in the log by itself
+}
+
+export function start_reports(this: Plugin, next: Next, server: { cluster?: unknown }): void {
+  startReports(this, settings.current(), server)
+  next(CONT)
 }
 
 export const receive_report = hook<Connection>(async (plugin, connection) =>
