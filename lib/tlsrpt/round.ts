@@ -90,6 +90,8 @@ export function createRound(options: RoundOptions): RunRound {
     const wants = (name: string): boolean => {
       const state = round.states.get(name)
       if (state === undefined) return progress === 'open'
+      // Claimed here, and the store was away before we knew: it was not sent.
+      if (state.status === 'claimed') return state.owner === owner
       return state.status === 'failed' && (round.isLast || isDue(state, clock.nowMs()))
     }
     const isQuiet = progress !== 'open' && ![...round.states.keys()].some(wants)
@@ -113,7 +115,8 @@ export function createRound(options: RoundOptions): RunRound {
 /** Those who died with a report in hand. */
 async function bury(round: Round, { clock, log }: RoundOptions): Promise<void> {
   for (const [name, state] of round.states) {
-    if (state.status !== 'claimed' || clock.nowMs() < state.atMs + ORPHAN_MS) continue
+    const isOrphan = state.status === 'claimed' && state.owner !== round.owner
+    if (!isOrphan || clock.nowMs() < state.atMs + ORPHAN_MS) continue
     log(
       'error',
       `TLSRPT: whether the report on ${name} of ${round.day} was sent is not known: it is not sent again`,
@@ -142,7 +145,8 @@ async function report(round: Round, named: NamedCounts, options: RoundOptions): 
     return
   }
   if (rules.mode === 'dry_run') return rehearse(round, name, draft, options)
-  const attempt = (states.get(name)?.attempt ?? 0) + 1
+  const before = states.get(name)
+  const attempt = before?.status === 'claimed' ? before.attempt : (before?.attempt ?? 0) + 1
   if (!round.isOurs()) return
   const won = await store.claim(day, owner, [{ name, attempt }], clock.nowMs())
   if (won.length === 0) return
