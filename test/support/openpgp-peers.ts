@@ -17,6 +17,8 @@ export interface OpenPgpPeer {
   /** The program, and what to install. */
   readonly program: string
   readonly debianPackage: string
+  /** Of gpg, its keyrings: for a test that needs more than these questions. */
+  readonly home?: string
   /** A message, encrypted to all and signed by all signers. */
   seal(content: Uint8Array, to: readonly PeerKey[], by: readonly PeerKey[]): Promise<Uint8Array>
   /** Throws if it does not open, or if there is no good signature by the key. */
@@ -121,6 +123,7 @@ export function gpgPeer(): OpenPgpPeer {
     name: 'gpg',
     program: 'gpg',
     debianPackage: 'gnupg',
+    home: files.path,
     async seal(content, to, by) {
       for (const key of to) await learn(key.certificate)
       for (const key of by) await learn(key.secret)

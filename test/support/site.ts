@@ -15,6 +15,12 @@ import {
   type VaultContents,
 } from '../../lib/vault/contents.ts'
 import { withAgeIdentity, type AgeIdentityEntry } from '../../lib/vault/age-identities.ts'
+import {
+  MAIL_KEY_SECTIONS,
+  withMailKey,
+  type MailKeyEntry,
+  type MailKeySection,
+} from '../../lib/vault/mail-keys.ts'
 import { withSharedKey, type SharedKeyEntry } from '../../lib/vault/shared-keys.ts'
 import { writeVault } from '../../lib/vault/vault.ts'
 import type { Files } from './haraka.ts'
@@ -30,6 +36,11 @@ export interface SiteKeys {
   readonly passphrase: string
 }
 
+/** By domain: keys for OpenPGP and S/MIME, of the domain or of its users. */
+export type MailKeys = Readonly<
+  Record<string, Partial<Record<MailKeySection, readonly MailKeyEntry[]>>>
+>
+
 export interface SiteKeyOptions {
   readonly n?: number
   readonly period?: Period
@@ -38,12 +49,20 @@ export interface SiteKeyOptions {
   readonly shared?: Readonly<Record<string, readonly SharedKeyEntry[]>>
   /** Identities for age, of the domain or of others of ours. */
   readonly age?: Readonly<Record<string, readonly AgeIdentityEntry[]>>
+  readonly mail?: MailKeys
 }
 
 /** Master keys for a domain, to encrypt and to sign, their records, and the vault that holds them. */
 export async function makeSite(
   domain: string,
-  { n = 1, period = 'month', schemes = ['bf', 'cc'], shared = {}, age = {} }: SiteKeyOptions = {},
+  {
+    n = 1,
+    period = 'month',
+    schemes = ['bf', 'cc'],
+    shared = {},
+    age = {},
+    mail = {},
+  }: SiteKeyOptions = {},
 ): Promise<SiteKeys> {
   const pool = createIbePool({ size: 1, queueLimit: 10 })
   const ibe = createIbe({ pool, clock: systemClock })
@@ -64,6 +83,10 @@ export async function makeSite(
       for (const entry of entries) contents = withSharedKey(contents, site, entry)
     for (const [name, entries] of Object.entries(age))
       for (const entry of entries) contents = withAgeIdentity(contents, name, entry)
+    for (const [name, sections] of Object.entries(mail))
+      for (const section of MAIL_KEY_SECTIONS)
+        for (const entry of sections[section] ?? [])
+          contents = withMailKey(contents, name, section, entry)
     const records = (await ownRecords(ibe, contents, domain)).map(({ text }) => text)
     const { identity } = generateX25519Identity()
     return {

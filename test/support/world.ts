@@ -4,7 +4,15 @@ import type { AgeIdentityEntry } from '../../lib/vault/age-identities.ts'
 import type { SharedKeyEntry } from '../../lib/vault/shared-keys.ts'
 import { startDnsServer, type DnsServer, type Zone } from './dns-server.ts'
 import { freePort, startHaraka, type Files, type Haraka } from './haraka.ts'
-import { makeSite, PASSWORD, siteEnvironment, siteFiles, USER, type SiteKeys } from './site.ts'
+import {
+  makeSite,
+  PASSWORD,
+  siteEnvironment,
+  siteFiles,
+  USER,
+  type MailKeys,
+  type SiteKeys,
+} from './site.ts'
 import { submit, type Reply } from './smtp-client.ts'
 import { startSink, type SmtpSink } from './smtp-sink.ts'
 
@@ -49,6 +57,8 @@ export interface WorldOptions {
   readonly sharedA?: Readonly<Record<string, readonly SharedKeyEntry[]>>
   readonly sharedB?: Readonly<Record<string, readonly SharedKeyEntry[]>>
   readonly ageB?: Readonly<Record<string, readonly AgeIdentityEntry[]>>
+  readonly mailA?: MailKeys
+  readonly mailB?: MailKeys
   /** Ways to other servers on the loopback, before those of the world. */
   readonly routesA?: Readonly<Record<string, number>>
   readonly routesB?: Readonly<Record<string, number>>
@@ -59,11 +69,12 @@ export interface WorldOptions {
 export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const { host = '127.0.0.1', lmtpB = false } = options
   const [keysA, keysB] = await Promise.all([
-    makeSite('a.example', { shared: options.sharedA ?? {} }),
+    makeSite('a.example', { shared: options.sharedA ?? {}, mail: options.mailA ?? {} }),
     makeSite('b.example', {
       schemes: options.schemesB ?? ['bf', 'cc'],
       shared: options.sharedB ?? {},
       age: options.ageB ?? {},
+      mail: options.mailB ?? {},
     }),
   ])
   const dns = await startDnsServer({
