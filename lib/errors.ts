@@ -25,7 +25,6 @@ const DETAIL = {
   'http/status': '4.3',
   'http/unreachable': '4.1',
   'ibe/parameters': '7.5',
-  'ibe/untrusted': '7.5',
   'kgc/refused': '7.5',
   'kgc/unreachable': '4.1',
   'mail/malformed': '6.0',

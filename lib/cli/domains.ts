@@ -1,6 +1,6 @@
 // `hisho domains`: the table of domains, and what it means for mail.
 import { HishoError, PermError, TempError } from '../errors.ts'
-import { decide } from '../protection/outgoing.ts'
+import { decide } from '../protection/decision.ts'
 import type { DomainRule } from '../protection/domain-rule.ts'
 import { parseDomainTable } from '../protection/domain-table.ts'
 import { SCHEME_KINDS } from '../services/schemes.ts'

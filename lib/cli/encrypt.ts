@@ -102,7 +102,7 @@ async function offerFor(
     const covered = new Set(offer?.addresses ?? addresses)
     if (addresses.some((address) => !covered.has(address))) continue
     if (offer?.untrusted !== undefined && encrypt === 'required')
-      throw new TempError('ibe/untrusted', `${domain}: ${offer.untrusted}`)
+      throw new TempError('keys/untrusted', `${domain}: ${offer.untrusted}`)
     if (offer?.untrusted !== undefined) terminal.note(`hisho: ${domain}: ${offer.untrusted}`)
     if (offer) return offer
   }

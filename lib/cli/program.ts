@@ -31,6 +31,7 @@ import {
   collectTexts,
 } from './options.ts'
 import { checkParameters, showParameters } from './params.ts'
+import { addHeld } from './program-held.ts'
 import { addAccident, addKgc } from './program-keys.ts'
 import { addLookup } from './program-lookup.ts'
 import { addKeys } from './program-shared.ts'
@@ -68,6 +69,7 @@ export function buildProgram(
   addParams(program, run)
   addDomains(program, run)
   addLookup(program, run)
+  addHeld(program, run)
   addTls(program, run)
   addTlsrpt(program, run)
   addFilters(program, run)

@@ -147,6 +147,7 @@ export interface Outbound {
   readonly HMailItem: new (filename: string, path: string, notes: Record<string, unknown>) => HMail
   readonly delivery_queue: { push(item: HMail): unknown }
   build_todo(todo: TodoItem, destination: NodeJS.WritableStream, done: () => void): void
+  send_email(from: string, to: string, contents: string, next: Next): void
   send_trans_email(this: object, transaction: Transaction, next: Next): void
   send_email(
     from: string,

@@ -1,52 +1,97 @@
 // What hisho/encrypt does in Haraka's queue hooks: the plan of lib/protection, carried out on the transaction.
+import type { BlockList } from 'node:net'
 import { closeBody, peekBody, type Message } from '../mail/message.ts'
 import { PEEK_BYTES, protectionOf } from '../mail/protected-content.ts'
-import { planOutgoing, type Decision, type OutgoingGroup } from '../protection/outgoing.ts'
+import type { Decision } from '../protection/decision.ts'
+import { exemptionOf } from '../protection/exemption.ts'
+import { planOutgoing } from '../protection/outgoing.ts'
+import { answeredIds, reportedIds } from '../protection/threads.ts'
+import type { EncryptSettings } from '../services/plugin-settings.ts'
 import type { Services } from '../services/services.ts'
 import { OK, type Connection, type Plugin, type PluginsModule, type Transaction } from './api.ts'
-import { recipientsOf, stillWanted, type Recipient } from './envelope.ts'
+import { recipientsOf, stillWanted } from './envelope.ts'
 import { readExact } from './exact-message.ts'
+import { copyFor, markFor, sealFor, type CopyContext, type Group } from './group-copy.ts'
+import { stageHeld } from './held-mail.ts'
 import { GO_ON, logTo, type Deadline, type Verdict } from './hook.ts'
-import { covers, markOf, setMark, type Mark } from './mark.ts'
+import { covers, markOf, setMark } from './mark.ts'
 import { outboundOf } from './outbound.ts'
 import { queueCopies } from './queue-copies.ts'
 import { routeOfCopies } from './route.ts'
 import { replaceMessage } from './replace-message.ts'
+import { authorOf, isOurs, submitterOf, triggerIn } from './submitter.ts'
 
-type Group = OutgoingGroup<Recipient>
+export interface EncryptContext {
+  readonly plugin: Plugin
+  readonly services: Services
+  readonly settings: EncryptSettings
+  /** Hosts that have checked their senders: those for which hisho/sign signs too. */
+  readonly relayNetworks: BlockList
+}
+
+interface Plan extends CopyContext {
+  readonly groups: readonly Group[]
+  readonly message: Message
+  readonly raisedBy: string | undefined
+}
 
 /** queue and queue_outbound: one group is rewritten in place for any queue plugin; several become copies of their own. */
 export async function protectConnection(
-  plugin: Plugin,
-  services: Services,
+  context: EncryptContext,
   connection: Connection,
   deadline: Deadline,
 ): Promise<Verdict> {
+  const { plugin, settings } = context
   const transaction = connection.transaction
-  if (!transaction || isDecided(transaction) || needsNothing(services, transaction)) return GO_ON
+  if (!transaction || isDecided(transaction)) return GO_ON
+  const raisedBy = triggerIn(connection, settings.triggers)
+  if (needsNothing(context, transaction, raisedBy)) return GO_ON
   const checkStillWanted = stillWanted(connection, transaction, deadline)
-  const { groups, message } = await plan(plugin, services, transaction)
+  const plan = await planFor(context, transaction, { connection, raisedBy })
+  const { groups } = plan
   try {
     checkStillWanted()
     const only = groups[0]
-    if (groups.length === 1 && only) {
-      await protectInPlace(services, transaction, only, message, deadline)
+    if (groups.length === 1 && only && only.decision.kind !== 'hold') {
+      await protectInPlace(plan, transaction, only, deadline)
       report(plugin, connection, transaction, groups)
       return GO_ON
     }
   } finally {
-    await closeBody(message)
+    await closeBody(plan.message)
   }
-  const route = routeOfCopies(plugin.haraka_require('plugins') as PluginsModule, connection)
-  const copies = groups.map((group) => ({
-    recipients: group.recipients.map((recipient) => recipient.envelope),
-    message: async () =>
-      sealFor(services, group, await readExact(transaction, { undoRenaming: true })),
-    notes: { ...route, ...noteOf(markFor(group)) },
-  }))
-  await queueCopies(transaction, copies, { ...outboundOf(plugin), checkStillWanted })
+  const verdict = await splitUp(context, connection, transaction, plan, checkStillWanted)
   report(plugin, connection, transaction, groups)
-  return { code: OK, message: `queued as ${copies.length} messages` }
+  return verdict
+}
+
+/** Copies into the queue, and who has no key yet into the directory of held mail: all of it, or nothing. */
+async function splitUp(
+  { plugin, services }: EncryptContext,
+  connection: Connection,
+  transaction: Transaction,
+  plan: Plan,
+  checkStillWanted: () => void,
+): Promise<Verdict> {
+  const route = routeOfCopies(plugin.haraka_require('plugins') as PluginsModule, connection)
+  const open = (): Promise<Message> => readExact(transaction, { undoRenaming: true })
+  const waiting = plan.groups.find(({ decision }) => decision.kind === 'hold')
+  const going = plan.groups.filter((group) => group !== waiting)
+  const copies = going.map((group) => copyFor(plan, group, route, open))
+  const held =
+    waiting && (await stageHeld(services.held, transaction, waiting, { ...plan, notes: route }))
+  try {
+    checkStillWanted()
+    await held?.commit()
+    if (copies.length > 0)
+      await queueCopies(transaction, copies, { ...outboundOf(plugin), checkStillWanted })
+  } catch (error) {
+    await held?.discard()
+    throw error
+  }
+  const kept = waiting && held ? ` kept until there is a key (${held.id})` : ''
+  const queued = copies.length > 0 ? `queued as ${copies.length} messages` : ''
+  return { code: OK, message: `${queued}${queued && kept ? ';' : ''}${kept}`.trim() }
 }
 
 /**
@@ -54,20 +99,19 @@ export async function protectConnection(
  * cannot stop anything: what it fails to protect, the gate in get_mx holds back where protection is required.
  */
 export async function protectGenerated(
-  plugin: Plugin,
-  services: Services,
-  connection: Pick<Connection, 'transaction'>,
+  context: EncryptContext,
+  { transaction }: Pick<Connection, 'transaction'>,
   deadline: Deadline,
 ): Promise<Verdict> {
-  const transaction = connection.transaction
-  if (!transaction || isDecided(transaction) || needsNothing(services, transaction)) return GO_ON
-  const { groups, message } = await plan(plugin, services, transaction)
+  if (!transaction || isDecided(transaction) || needsNothing(context, transaction, undefined))
+    return GO_ON
+  const plan = await planFor(context, transaction, undefined)
   try {
-    const only = groups[0]
-    if (groups.length === 1 && only)
-      await protectInPlace(services, transaction, only, message, deadline)
+    const [only, ...others] = plan.groups
+    if (only && others.length === 0 && only.decision.kind !== 'hold')
+      await protectInPlace(plan, transaction, only, deadline)
   } finally {
-    await closeBody(message)
+    await closeBody(plan.message)
   }
   return GO_ON
 }
@@ -78,29 +122,62 @@ function isDecided(transaction: Transaction): boolean {
 }
 
 /** Mail among our own users, which is most of what arrives: it need not even be read. */
-function needsNothing(services: Services, transaction: Transaction): boolean {
+function needsNothing(
+  { services }: EncryptContext,
+  transaction: Transaction,
+  raisedBy: string | undefined,
+): boolean {
   const table = services.table.current()
   return transaction.rcpt_to.every(
-    ({ host }) => table.isLocal(host) || table.ruleFor(host).encrypt === 'never',
+    ({ host, address }) =>
+      table.isLocal(host) ||
+      (raisedBy === undefined && table.ruleForAddress(address).encrypt === 'never'),
   )
 }
 
-async function plan(
-  plugin: Plugin,
-  services: Services,
+/** How a message was handed to us. */
+interface Submission {
+  readonly connection: Connection
+  readonly raisedBy: string | undefined
+}
+
+/** `submission`: undefined for what Haraka makes itself. */
+async function planFor(
+  { plugin, services, relayNetworks }: EncryptContext,
   transaction: Transaction,
-): Promise<{ groups: Group[]; message: Message }> {
-  const recipients = recipientsOf(transaction)
+  submission: Submission | undefined,
+): Promise<Plan> {
   const read = await readExact(transaction, { undoRenaming: true })
   try {
     const { start, message } = await peekBody(read, PEEK_BYTES)
-    const groups = await planOutgoing(recipients, message.fields, protectionOf(message, start), {
-      table: services.table.current(),
-      schemes: services.schemes,
-      normalizeAddress: services.normalizeAddress,
-      log: logTo(plugin),
-    })
-    return { groups, message }
+    const { fields } = message
+    const sender = transaction.mail_from.address
+    const { threads } = services
+    const specimen = { fields, start, sender }
+    // A bounce can be neither refused nor kept; and it brings no content back, or is no bounce.
+    const isAnswer = submission !== undefined && isOurs(submission.connection) && sender !== ''
+    const groups = await planOutgoing(
+      recipientsOf(transaction),
+      fields,
+      protectionOf(message, start),
+      {
+        table: services.table.current(),
+        schemes: services.schemes,
+        normalizeAddress: services.normalizeAddress,
+        log: logTo(plugin),
+        exemptionOf: async (address) => {
+          const found = exemptionOf(specimen, address)
+          const about = [...answeredIds(fields), ...reportedIds(start)]
+          // A report on what came encrypted may repeat its subject.
+          return found && !(await threads.wasEncrypted(about)) ? found : undefined
+        },
+        ...(isAnswer && { answersEncrypted: () => threads.wasEncrypted(answeredIds(fields)) }),
+        ...(submission?.raisedBy !== undefined && { raisedBy: submission.raisedBy }),
+      },
+    )
+    const author =
+      submission && authorOf(fields, submitterOf(submission.connection, relayNetworks), services)
+    return { services, groups, message, author, raisedBy: submission?.raisedBy }
   } catch (error) {
     await closeBody(read)
     throw error
@@ -108,41 +185,21 @@ async function plan(
 }
 
 async function protectInPlace(
-  services: Services,
+  plan: Plan,
   transaction: Transaction,
   group: Group,
-  message: Message,
   deadline: Deadline,
 ): Promise<void> {
   if (group.decision.kind === 'seal')
-    await replaceMessage(transaction, sealFor(services, group, message), deadline)
+    await replaceMessage(transaction, sealFor(plan, group, plan.message), deadline)
   setMark(transaction.notes, markFor(group))
-}
-
-function sealFor(services: Services, { decision, recipients }: Group, message: Message): Message {
-  if (decision.kind !== 'seal') return message
-  const addresses = recipients.map((recipient) => services.normalizeAddress(recipient.address))
-  return decision.offer.seal([...new Set(addresses)], message, { author: undefined })
-}
-
-function markFor({ decision, recipients }: Group): Mark {
-  return {
-    protected: decision.kind !== 'clear',
-    reason: decision.reason,
-    recipients: recipients.map((recipient) => recipient.address),
-  }
-}
-
-function noteOf(mark: Mark): Record<string, unknown> {
-  const notes: Record<string, unknown> = {}
-  setMark(notes, mark)
-  return notes
 }
 
 const WORDS: Record<Decision['kind'], string> = {
   clear: 'sent in clear',
   ciphertext: 'left as it is',
   seal: 'encrypted',
+  hold: 'held',
 }
 
 function report(
@@ -158,6 +215,6 @@ function report(
     const text = `${WORDS[decision.kind]} for ${recipients.length} at ${domains}: ${decision.reason}`
     const key = decision.kind === 'seal' ? 'pass' : 'skip'
     transaction.results?.add(plugin, { [key]: text })
-    if (decision.kind === 'seal') connection.loginfo(plugin, text)
+    if (decision.kind === 'seal' || decision.kind === 'hold') connection.loginfo(plugin, text)
   }
 }

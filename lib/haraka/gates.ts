@@ -1,21 +1,41 @@
 // The gates: whatever happened to the plugins before them (thrown, timed out, skipped, misplaced), nothing passes that
 // has not been through them. They look and refuse; they never change anything.
 import { TempError } from '../errors.ts'
+import { isOwed } from '../protection/domain-rule.ts'
+import type { Triggers } from '../protection/trigger.ts'
 import type { Services } from '../services/services.ts'
 import type { Connection, HMail } from './api.ts'
 import { hasArrived } from './decrypt.ts'
 import { GO_ON, type Verdict } from './hook.ts'
 import { deliveryNoteOf } from './delivery-note.ts'
-import { covers, markOf } from './mark.ts'
+import { covers, markOf, permits } from './mark.ts'
 import { wasConsidered } from './sign.ts'
+import { triggerIn } from './submitter.ts'
 import { wasJudged } from './verify.ts'
 
 /** Right behind encrypt on the queue hooks. */
-export async function checkProtected(services: Services, connection: Connection): Promise<Verdict> {
+export async function checkProtected(
+  services: Services,
+  connection: Connection,
+  triggers: Triggers,
+): Promise<Verdict> {
   const transaction = connection.transaction
   if (!transaction) return GO_ON
   refuseUnprotected(services, transaction)
+  const trigger = triggerIn(connection, triggers)
+  if (trigger !== undefined) refuseUnanswered(services, transaction, trigger)
   return GO_ON
+}
+
+/** Its sender asks for encryption; where encrypt has seen to it, the outside of a ciphertext is left. */
+function refuseUnanswered(services: Services, envelope: Envelope, trigger: string): void {
+  for (const { host, isEncrypted } of foreignRecipients(services, envelope)) {
+    if (!isEncrypted)
+      throw new TempError(
+        'haraka/unprotected',
+        `encryption is asked for (${trigger}) and this message is not encrypted for ${host}: held back`,
+      )
+  }
 }
 
 /** First of all in get_mx: mail in the queue, wherever it came from. */
@@ -40,12 +60,13 @@ interface Envelope {
 }
 
 function refuseUnprotected(services: Services, envelope: Envelope): void {
-  for (const { host, rule, isEncrypted } of foreignRecipients(services, envelope)) {
-    if (rule.encrypt === 'required' && !isEncrypted)
-      throw new TempError(
-        'haraka/unprotected',
-        `${host} requires encryption and this message is not encrypted: held back`,
-      )
+  for (const { host, rule, isEncrypted, isPermitted } of foreignRecipients(services, envelope)) {
+    if (isEncrypted || isPermitted || !isOwed(rule)) continue
+    const why =
+      rule.encrypt === 'required'
+        ? `${host} requires encryption`
+        : `${host} has on_no_key: ${rule.onNoKey}`
+    throw new TempError('haraka/unprotected', `${why} and this message is not encrypted: held back`)
   }
 }
 
@@ -67,8 +88,10 @@ function* foreignRecipients({ table }: Services, { rcpt_to: recipients, notes }:
   const mark = markOf(notes)
   for (const { address, host } of recipients) {
     if (rules.isLocal(host)) continue
-    const isEncrypted = mark?.protected === true && covers(mark, address)
-    yield { host, rule: rules.ruleFor(host), isEncrypted }
+    const own = mark && covers(mark, address) ? mark : undefined
+    const rule = rules.ruleForAddress(address)
+    const isEncrypted = own?.protected === true
+    yield { host, rule, isEncrypted, isPermitted: own !== undefined && permits(own, rule) }
   }
 }
 

@@ -35,6 +35,19 @@ const ENCRYPTED = new Set([
   'application/pkcs7-mime',
   'application/x-pkcs7-mime',
 ])
+/** As Haraka holds them: without a look at the message. */
+export function fieldsNamedIn(header: Header, names: ReadonlySet<string>): Field[] {
+  return header.header_list
+    .filter((entry) =>
+      names.has(
+        entry
+          .slice(0, Math.max(0, entry.indexOf(':')))
+          .trim()
+          .toLowerCase(),
+      ),
+    )
+    .map(asField)
+}
 
 /** A cheap look before the message is read: most mail is not ours. */
 export function looksEncrypted(header: Header): boolean {

@@ -1,5 +1,7 @@
 // Our note on a transaction or a queued mail: what was decided for it, and by whom. The gates read it; it is JSON in
 // the queue file and survives a restart.
+import type { DomainRule } from '../protection/domain-rule.ts'
+import { EXEMPTIONS, type Exemption } from '../protection/exemption.ts'
 import type { Notes } from './api.ts'
 
 export interface Mark {
@@ -9,7 +11,12 @@ export interface Mark {
   readonly reason: string
   /** The envelope the decision was made for, `local@domain`; nobody added later is covered. */
   readonly recipients: readonly string[]
+  /** Why it may be clear where the table does not let mail go so merely for want of a key. */
+  readonly clear?: Permission
 }
+
+/** The table exempts what it is; or the operator has let it go. */
+export type Permission = Exemption | 'released'
 
 const KEY = 'hisho'
 
@@ -30,6 +37,12 @@ export function markOf(notes: Readonly<Record<string, unknown>>): Mark | undefin
 /** Whether a decision stands for this recipient. */
 export function covers(mark: Mark | undefined, address: string): boolean {
   return mark?.recipients.includes(address) ?? false
+}
+
+/** Whether a decision that was made for clear stands under this rule. */
+export function permits({ clear }: Mark, { encrypt, exempt }: DomainRule): boolean {
+  if (clear === 'released') return encrypt !== 'required'
+  return EXEMPTIONS.some((one) => one === clear && exempt.includes(one))
 }
 
 // A copy is signed anew, and is a message of its own to whoever comes later.

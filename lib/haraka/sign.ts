@@ -1,5 +1,4 @@
 // What hisho/sign does in Haraka's queue hooks, before encrypt: mail of our own users gets an IBE-Signature.
-import { BlockList, isIPv6 } from 'node:net'
 import { HishoError, TempError } from '../errors.ts'
 import { closeBody, peekBody, type Message } from '../mail/message.ts'
 import { PEEK_BYTES, protectionOf } from '../mail/protected-content.ts'
@@ -11,6 +10,7 @@ import { stillWanted } from './envelope.ts'
 import { readExact } from './exact-message.ts'
 import { describe, GO_ON, type Deadline, type Verdict } from './hook.ts'
 import { prependField } from './replace-message.ts'
+import { submitterOf } from './submitter.ts'
 
 // Beside the transaction and not in its notes, which other plugins write.
 const considered = new WeakSet<Transaction>()
@@ -53,7 +53,7 @@ async function trySigning(
   transaction: Transaction,
   deadline: Deadline,
 ): Promise<Outcome> {
-  const submitter = submitterOf(connection, context.settings)
+  const submitter = submitterOf(connection, context.settings.relayNetworks)
   if (submitter.kind === 'unknown')
     return { signed: false, text: 'not signed: the sender did not authenticate' }
   completeHeader(transaction)
@@ -106,19 +106,6 @@ async function signMessage(
   stillWanted(connection, transaction, deadline)()
   await prependField(transaction, field, message, deadline)
   return { signed: true, text: `signed as ${sender.address}, ibe-cc n=${generation.n}` }
-}
-
-function submitterOf(connection: Connection, settings: SignSettings): Submitter {
-  const { auth_user: user } = connection.notes
-  if (typeof user === 'string' && user !== '') return { kind: 'user', name: user }
-  const { ip } = connection.remote
-  return ip !== undefined && isWithin(settings.relayNetworks, ip)
-    ? { kind: 'relay-network' }
-    : { kind: 'unknown' }
-}
-
-function isWithin(networks: BlockList, ip: string): boolean {
-  return networks.check(ip, isIPv6(ip) ? 'ipv6' : 'ipv4')
 }
 
 /** What Haraka's queue would add after us, and so break the signature (RFC 6409 section 8 lets a submission server). */

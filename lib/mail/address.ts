@@ -1,6 +1,6 @@
 // Address lists of header fields, RFC 5322 section 3.4 with RFC 6532: groups, comments, quoted local parts, UTF-8.
 // @haraka/email-address does the grammar; it is imported here and nowhere else.
-import { parseHeader } from '@haraka/email-address'
+import { parseEnvelope, parseHeader, type Address } from '@haraka/email-address'
 import { fieldsNamed, fieldValue, type Field } from './header.ts'
 
 /** Words and one address, as nearly all fields have it: a grammar is not needed to read that. */
@@ -29,4 +29,9 @@ function addressesOf(entry: object): string[] {
     return entry.addresses.flatMap((member: object) => addressesOf(member))
   }
   return 'address' in entry && typeof entry.address === 'string' ? [entry.address] : []
+}
+
+/** An address of an envelope, such as a server keeps it; '' is the null one. RFC 5321 section 4.1.2. */
+export function envelopeAddress(text: string): Address {
+  return parseEnvelope(`<${text}>`)
 }

@@ -9,6 +9,7 @@ import { createDohResolver } from '../dns/doh.ts'
 import type { Resolver } from '../dns/resolver.ts'
 import { createTextClient } from '../http/fetch-text.ts'
 import type { SourcesOptions } from '../ibe/directory/sources.ts'
+import { createThreads, type Threads } from '../protection/threads.ts'
 import { createReplayMemory, type ReplayMemory } from '../protection/replay.ts'
 import type { SharedSettings } from './settings.ts'
 
@@ -73,4 +74,20 @@ export function createStore({ redis, storeDirectory }: SharedSettings, clock: Cl
   return redis
     ? createRedisCache({ ...redis, clock, onDamage: 'fail' })
     : createFileCache({ directory: storeDirectory, clock, onDamage: 'fail' })
+}
+
+/** Which messages came encrypted: of these there is much too. */
+export function createThreadMemory(
+  { redis, storeDirectory, threadDays: days }: SharedSettings,
+  store: SharedCache,
+  clock: Clock,
+  log: (level: 'warn', message: string) => void,
+): Threads {
+  if (redis) return createThreads({ store, days, log })
+  const files = createFileCache({
+    directory: join(storeDirectory, 'threads'),
+    clock,
+    lasting: false,
+  })
+  return createThreads({ store: files, days, log, sweep: (prefix) => files.keys(prefix) })
 }

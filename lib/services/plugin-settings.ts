@@ -1,13 +1,28 @@
 // The ini of each plugin, checked.
 import { BlockList, isIP, isIPv6 } from 'node:net'
+import type { Triggers } from '../protection/trigger.ts'
 import { reader, type Ini, type Reader } from './ini-reader.ts'
 
 export interface EncryptSettings {
   readonly enabled: boolean
+  /** What senders of ours may write to have a message encrypted. */
+  readonly triggers: Triggers
 }
 
 export function parseEncryptSettings(ini: Ini): EncryptSettings {
-  return { enabled: reader('hisho.encrypt.ini', ini).boolean('main', 'enabled') }
+  const read = reader('hisho.encrypt.ini', ini)
+  return {
+    enabled: read.boolean('main', 'enabled'),
+    triggers: {
+      subjects: read.list('trigger', 'subject'),
+      headers: read.list('trigger', 'header').map((text) => {
+        const [, name, value] = /^([!-9;-~]+)[ \t]*:[ \t]*(.+)$/.exec(text) ?? []
+        if (name === undefined || value === undefined)
+          throw read.error('trigger', 'header', `${text} is no "Name: value"`)
+        return { name: name.toLowerCase(), value: value.toLowerCase() }
+      }),
+    },
+  }
 }
 
 export { parseDecryptSettings, type DecryptSettings } from './decrypt-settings.ts'

@@ -1,8 +1,5 @@
 // Everything that the plugins of one process, or one command, share: wired here, once, and nowhere else.
 import type { Cache, SharedCache } from '../cache/cache.ts'
-import { createLayeredCache } from '../cache/layered.ts'
-import { createMemoryCache } from '../cache/memory.ts'
-import { createRedisCache } from '../cache/redis.ts'
 import type { Clock } from '../clock.ts'
 import { createResolver, type Resolver } from '../dns/resolver.ts'
 import { PermError } from '../errors.ts'
@@ -25,7 +22,9 @@ import { createSmimeKeyFormat } from '../smime/key-format.ts'
 import { createSmimePool } from '../smime/pool.ts'
 import { createFailureRate, type FailureRate } from '../protection/failure-rate.ts'
 import type { ReplayMemory } from '../protection/replay.ts'
+import { createHeldStore, type HeldStore } from '../protection/held/store.ts'
 import { openTableFile, type TableFile } from '../protection/table-file.ts'
+import type { Threads } from '../protection/threads.ts'
 import { activeEntries } from '../vault/contents.ts'
 import { createKeyRing, type KeyRing } from '../vault/key-ring.ts'
 import { createCorrespondentKeys, keyLookupMs } from './correspondent-keys.ts'
@@ -34,10 +33,16 @@ import { createHostedPolicies, type HostedPolicies } from './hosted-policies.ts'
 import { createKeyExpiry, type KeyExpiry } from './key-expiry.ts'
 import { createRemoteKeys } from './kgc-keys.ts'
 import { createOwnPublicKeys, type OwnPublicKeys } from './own-public-keys.ts'
-import { createParameterSources, createReplays, createStore } from './parameter-sources.ts'
+import {
+  createParameterSources,
+  createReplays,
+  createStore,
+  createThreadMemory,
+} from './parameter-sources.ts'
 import { createReceivedReports, type ReceivedReports } from './received-reports.ts'
 import { createSchemes, SCHEME_KINDS } from './schemes.ts'
-import type { SharedSettings } from './settings.ts'
+import type { HeldSettings, SharedSettings } from './settings.ts'
+import { createCache } from './shared-memory.ts'
 import { createSmimeTrust } from './smime-trust.ts'
 import { createTlsrpt, type Tlsrpt } from './tlsrpt.ts'
 
@@ -71,6 +76,11 @@ export interface Services {
   readonly delivery: Delivery
   /** What happened to TLS, and the reports of it. */
   readonly tlsrpt: Tlsrpt
+  /** Which messages came encrypted. */
+  readonly threads: Threads
+  /** Mail that waits for a key. */
+  readonly held: HeldStore
+  readonly heldSettings: HeldSettings
   /** MTA-STS for our own domains. */
   readonly hostedPolicies: HostedPolicies
   /** What others report of TLS to our domains. */
@@ -220,6 +230,9 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     keyExpiry,
     ownPublicKeys: createOwnPublicKeys({ keyRing, formats }),
     openPgpPool,
+    threads: createThreadMemory(settings, store, clock, log),
+    held: createHeldStore({ ...settings.held, clock, log }),
+    heldSettings: settings.held,
     signatures: createIbeSignatures({
       engine: createSignatureEngine({ pool }),
       keys,
@@ -264,38 +277,8 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
       await Promise.all([pool.close(), bb2Pool.close(), openPgpPool.close(), smimePool.close()])
       await Promise.all([delivery.close(), tlsrpt.close()])
       await Promise.all([cache.close(), store.close()])
+      await Promise.all([pool.close(), bb2Pool.close(), delivery.close()])
+      await Promise.all([cache.close(), store.close()])
     },
-  }
-}
-
-function createCache({ redis }: SharedSettings, clock: Clock, log: Log): Cache {
-  const memory = createMemoryCache({
-    clock,
-    maxEntries: MEMORY_ENTRIES,
-    maxCharacters: MEMORY_CHARACTERS,
-  })
-  if (!redis) return memory
-  const cacheLog = {
-    info: (text: string) => log('notice', text),
-    warn: (text: string) => log('warn', text),
-  }
-  return createLayeredCache({
-    memory,
-    redis: createRedisCache({ ...redis, clock, log: cacheLog }),
-    clock,
-    log: cacheLog,
-  })
-}
-
-/** A correspondent is seldom alone: the same addresses come again and again. */
-function remembered(normalize: (address: string) => string): (address: string) => string {
-  const known = new Map<string, string>()
-  return (address) => {
-    const held = known.get(address)
-    if (held !== undefined) return held
-    const normal = normalize(address)
-    if (known.size >= MEMORY_ENTRIES) known.clear()
-    known.set(address, normal)
-    return normal
   }
 }

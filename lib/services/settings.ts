@@ -20,6 +20,10 @@ export interface SharedSettings {
   readonly passphraseFile: string
   /** Where is remembered what is for good, when there is no Redis. */
   readonly storeDirectory: string
+  /** Mail that waits for a key. */
+  readonly held: HeldSettings
+  /** How long is remembered that a message came encrypted. */
+  readonly threadDays: number
   readonly workers: number
   readonly workerQueue: number
   readonly dns: {
@@ -44,6 +48,13 @@ export interface SharedSettings {
   readonly kgc: KgcSettings | undefined
 }
 
+export interface HeldSettings {
+  readonly directory: string
+  /** After that it is returned. */
+  readonly days: number
+  readonly retrySeconds: number
+}
+
 export interface RedisSettings {
   readonly target: RedisTarget
   readonly username?: string
@@ -66,7 +77,13 @@ export function parseSharedSettings(ini: Ini, configDirectory: string): SharedSe
     tableFile: inConfig(read.text('main', 'table')),
     vaultFile: inConfig(read.text('main', 'vault')),
     passphraseFile: inConfig(read.text('main', 'passphrase_file')),
-    storeDirectory: inConfig(storeName(read)),
+    storeDirectory: inConfig(directoryName(read, 'main', 'store')),
+    held: {
+      directory: inConfig(directoryName(read, 'held', 'directory')),
+      days: read.number('held', 'days', 1),
+      retrySeconds: read.number('held', 'retry_seconds', 1),
+    },
+    threadDays: read.number('threads', 'remember_days', 0),
     workers: workers === 0 ? Math.min(4, Math.max(1, availableParallelism() - 1)) : workers,
     workerQueue: read.number('main', 'worker_queue', 1),
     dns: {
@@ -87,9 +104,9 @@ export function parseSharedSettings(ini: Ini, configDirectory: string): SharedSe
   }
 }
 
-function storeName(read: Reader): string {
-  const name = read.text('main', 'store')
-  if (name === '') throw read.error('main', 'store', 'must name a directory')
+function directoryName(read: Reader, section: string, key: string): string {
+  const name = read.text(section, key)
+  if (name === '') throw read.error(section, key, 'must name a directory')
   return name
 }
 

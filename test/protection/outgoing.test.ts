@@ -6,7 +6,8 @@ import { normalizeAddress } from '../../lib/ibe/identity.ts'
 import { parseFields } from '../../lib/mail/header.ts'
 import type { Offer, Scheme } from '../../lib/mail/scheme.ts'
 import { parseDomainTable } from '../../lib/protection/domain-table.ts'
-import { decide, planOutgoing, type OutgoingOptions } from '../../lib/protection/outgoing.ts'
+import { decide, type OutgoingOptions } from '../../lib/protection/decision.ts'
+import { planOutgoing } from '../../lib/protection/outgoing.ts'
 
 type Answer = 'offer' | 'untrusted offer' | 'none' | Error
 
@@ -69,7 +70,7 @@ describe('what mail to a domain gets', () => {
     ['encrypt: required', 'none', '5.7.3 protection/no-key'],
     ['encrypt: required', TEMP, '4.4.3 dns/servfail'],
     ['encrypt: required', BROKEN, '4.7.3 protection/no-key'],
-    ['encrypt: required', 'untrusted offer', '4.7.5 ibe/untrusted'],
+    ['encrypt: required', 'untrusted offer', '4.7.5 keys/untrusted'],
     ['encrypt: opportunistic', 'untrusted offer', 'seal'],
     ['encrypt: opportunistic, on_lookup_failure: send_plain', 'untrusted offer', 'seal'],
     ['encrypt: never', 'untrusted offer', 'clear'],

@@ -288,7 +288,10 @@ function decryptSettings(changes: Ini) {
 
 describe('the settings of one plugin', () => {
   it('are good as they are shipped', () => {
-    assert.deepEqual(parseEncryptSettings(ini('hisho.encrypt.ini')), { enabled: true })
+    assert.deepEqual(parseEncryptSettings(ini('hisho.encrypt.ini')), {
+      enabled: true,
+      triggers: { subjects: [], headers: [{ name: 'x-hisho-encrypt', value: 'yes' }] },
+    })
     assert.deepEqual(parseDecryptSettings(ini('hisho.decrypt.ini')), {
       enabled: true,
       authservIds: [],

@@ -107,6 +107,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
         keys: keysA,
         mailbox: inboxA.port,
         routes: {
+          'a.example': inboxA.port,
           'b.example': portB,
           'c.example': c.port,
           ...Object.fromEntries((options.plainDomains ?? []).map((domain) => [domain, c.port])),

@@ -2,7 +2,7 @@
 import { createRedisCache } from '../../cache/redis.ts'
 import { formatServer } from '../../dns/servers.ts'
 import { HishoError } from '../../errors.ts'
-import { decide } from '../../protection/outgoing.ts'
+import { decide } from '../../protection/decision.ts'
 import type { DomainTable } from '../../protection/domain-table.ts'
 import type { SharedSettings } from '../../services/settings.ts'
 import { SCHEME_KINDS } from '../../services/schemes.ts'
@@ -107,7 +107,7 @@ export async function checkRequired(context: Context, table: DomainTable): Promi
         const options = { table, schemes, normalizeAddress, log: context.log }
         return ok(check, (await decide(pattern, undefined, options)).reason)
       } catch (error) {
-        const changed = error instanceof HishoError && error.code === 'ibe/untrusted'
+        const changed = error instanceof HishoError && error.code === 'keys/untrusted'
         const advice = changed
           ? `ask its operators for their fingerprints; hisho params accept ${pattern}`
           : schemesOf.includes('ibe')

@@ -1,0 +1,42 @@
+// What the processes of a gateway remember together: in Redis, with a memory of their own before it, or each by itself.
+import type { Cache } from '../cache/cache.ts'
+import { createLayeredCache } from '../cache/layered.ts'
+import { createMemoryCache } from '../cache/memory.ts'
+import { createRedisCache } from '../cache/redis.ts'
+import type { Clock } from '../clock.ts'
+import type { Log } from './services.ts'
+import type { SharedSettings } from './settings.ts'
+
+const MEMORY_ENTRIES = 10_000
+
+export function createCache({ redis }: SharedSettings, clock: Clock, log: Log): Cache {
+  const memory = createMemoryCache({
+    clock,
+    maxEntries: MEMORY_ENTRIES,
+    maxCharacters: MEMORY_CHARACTERS,
+  })
+  if (!redis) return memory
+  const cacheLog = {
+    info: (text: string) => log('notice', text),
+    warn: (text: string) => log('warn', text),
+  }
+  return createLayeredCache({
+    memory,
+    redis: createRedisCache({ ...redis, clock, log: cacheLog }),
+    clock,
+    log: cacheLog,
+  })
+}
+
+/** A correspondent is seldom alone: the same addresses come again and again. */
+function remembered(normalize: (address: string) => string): (address: string) => string {
+  const known = new Map<string, string>()
+  return (address) => {
+    const held = known.get(address)
+    if (held !== undefined) return held
+    const normal = normalize(address)
+    if (known.size >= MEMORY_ENTRIES) known.clear()
+    known.set(address, normal)
+    return normal
+  }
+}
