@@ -122,6 +122,7 @@ async function openMessage(
     })
     if (arrival.status === 'opened') {
       const result = await release(transaction, read, arrival, deadline)
+      await services.threads.remember(arrival.message.fields)
       if (arrival.signature) connection.auth_results(formatContentResult(arrival.signature))
       connection.loginfo(plugin, result)
       return { pass: result }

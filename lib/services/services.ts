@@ -40,6 +40,7 @@ import {
   createThreadMemory,
 } from './parameter-sources.ts'
 import { createReceivedReports, type ReceivedReports } from './received-reports.ts'
+import { remembered } from './remembered.ts'
 import { createSchemes, SCHEME_KINDS } from './schemes.ts'
 import type { HeldSettings, SharedSettings } from './settings.ts'
 import { createCache } from './shared-memory.ts'
@@ -99,10 +100,6 @@ export interface ServicesOptions {
   readonly clock: Clock
   readonly log: Log
 }
-
-const MEMORY_ENTRIES = 10_000
-/** Public keys of others may be long. */
-const MEMORY_CHARACTERS = 32 * 1024 * 1024
 
 /** PermError if the domain table cannot be used. Nothing is connected or started before it is needed, or `warm`. */
 export function createServices({ settings, environment, clock, log }: ServicesOptions): Services {

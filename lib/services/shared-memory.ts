@@ -8,6 +8,8 @@ import type { Log } from './services.ts'
 import type { SharedSettings } from './settings.ts'
 
 const MEMORY_ENTRIES = 10_000
+/** Public keys of others may be long. */
+const MEMORY_CHARACTERS = 32 * 1024 * 1024
 
 export function createCache({ redis }: SharedSettings, clock: Clock, log: Log): Cache {
   const memory = createMemoryCache({
@@ -26,17 +28,4 @@ export function createCache({ redis }: SharedSettings, clock: Clock, log: Log): 
     clock,
     log: cacheLog,
   })
-}
-
-/** A correspondent is seldom alone: the same addresses come again and again. */
-function remembered(normalize: (address: string) => string): (address: string) => string {
-  const known = new Map<string, string>()
-  return (address) => {
-    const held = known.get(address)
-    if (held !== undefined) return held
-    const normal = normalize(address)
-    if (known.size >= MEMORY_ENTRIES) known.clear()
-    known.set(address, normal)
-    return normal
-  }
 }

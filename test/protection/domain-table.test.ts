@@ -160,7 +160,7 @@ describe('a table with an error', () => {
     [
       'an unknown key of a rule',
       domain('encrpyt: required'),
-      /^hisho\.yaml:3:14: domains\.b\.example\.encrpyt: no such key \(encrypt, scheme, schemes, on_lookup_failure, on_no_key, reply_plain, exempt, params_trust, missing_signature, failed_signature, transport, floor\)$/,
+      /^hisho\.yaml:3:14: domains\.b\.example\.encrpyt: no such key \(encrypt, scheme, schemes, .*, transport, floor\)$/,
     ],
     [
       'an unknown scheme',
