@@ -337,7 +337,7 @@ describe('ECDH', () => {
       const sharedWith = (publicKey: KeyObject) => diffieHellman({ privateKey: key, publicKey })
       while (sharedWith(pointOf(curve, point)!)[0] !== 0) point = own.generateKeys()
       const shared = noble.Point.fromBytes(point)
-        .multiply(5n)
+        .multiplyUnsafe(5n)
         .toBytes(false)
         .subarray(1, 1 + bytes)
       assert.equal(agreed(5n, point), toHex(shared))

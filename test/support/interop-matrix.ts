@@ -1,5 +1,6 @@
 // What works with other people's programs: one table, which the tests hold true and docs/interop.md shows.
 import { OPENPGP_ROWS } from './interop-openpgp.ts'
+import { SMIME_ROWS } from './interop-smime.ts'
 
 export interface InteropRow {
   readonly scheme: string
@@ -15,7 +16,7 @@ export interface InteropRow {
 }
 
 /** Each scheme's rows stand in a file of their own: a line here for each. */
-export const INTEROP_ROWS: readonly InteropRow[] = [...OPENPGP_ROWS]
+export const INTEROP_ROWS: readonly InteropRow[] = [...OPENPGP_ROWS, ...SMIME_ROWS]
 
 /** Those that say the same of several keys stand in one line. */
 function formatRows(rows: readonly InteropRow[]): string {
