@@ -25,13 +25,13 @@ interface TransactionModule {
 /** Resolves once it is in the queue, on the disk. */
 export function mailQueueOf(plugin: Plugin): QueueMail {
   const outbound = plugin.haraka_require('outbound') as MailingOutbound
-  const { createTransaction } = plugin.haraka_require('transaction') as TransactionModule
+  const transactions = plugin.haraka_require('transaction') as TransactionModule
   return (from, to, text) =>
     new Promise((resolve, reject) => {
       const done = (code: number, message: unknown): void =>
         code === OK ? resolve() : reject(new Error(`not queued: ${String(message)}`))
       // Notes of Haraka's own kind: send_email takes those of others as they are.
-      const { notes } = createTransaction(null, plugin.config.get('smtp.ini'))
+      const { notes } = transactions.createTransaction(null, plugin.config.get('smtp.ini'))
       addDeliveryNote(notes, { isTlsReport: true, tlsRequiredNo: true })
       outbound.send_email(`<${from}>`, `<${to}>`, text, done, { notes })
     })

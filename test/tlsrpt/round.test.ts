@@ -41,8 +41,8 @@ interface World {
   readonly clock: { ms: number; nowMs(): number }
   readonly log: string[]
   readonly arrived: Arrived[]
-  /** By domain: its record, or that nobody can say. */
-  readonly records: Record<string, string | 'servfail'>
+  /** By domain: its record, or `servfail`: nobody can say. */
+  readonly records: Record<string, string>
   readonly asked: string[]
   refuses: (letter: Letter) => string | undefined
 }
