@@ -81,7 +81,7 @@ export function createAlerts({ store, clock, log, send }: AlertsOptions): Alerts
   }
 }
 
-export function formatAlert(trouble: Trouble): Alert {
+function formatAlert(trouble: Trouble): Alert {
   const { direction, domain, failures, reporter, sessions, reason } = trouble
   const counts = [...failures].toSorted(([, one], [, other]) => other - one)
   const failed = counts.reduce((sum, [, count]) => sum + count, 0)

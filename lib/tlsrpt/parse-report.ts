@@ -154,24 +154,30 @@ function unlessEmpty<K extends keyof FailureDetail>(
   return member
 }
 
-/** RFC 8460 section 4.5: one record, or one line of the policy, in each string. */
+/** RFC 8460 section 4.5: one record, or one line of the policy, in each string. Some put all lines into one. */
 function linesOf(reading: Reading, value: unknown): readonly string[] {
   return reading
     .list(value, 'policy-string', MAX_LINES)
-    .flatMap((line) => (typeof line === 'string' ? unfold(line) : []))
+    .flatMap((text) => (typeof text === 'string' ? text.split(/\r?\n/, MAX_LINES) : []))
+    .flatMap((line) => unfold(line.trim()))
     .slice(0, MAX_LINES)
     .map(safeText)
     .filter((line) => line !== '')
 }
 
-/** All lines in one string; and Microsoft's TLSA records, a JSON array in a string. */
+/** Microsoft's TLSA records: a JSON array in a string. No record and no line of a policy begins so. */
 function unfold(line: string): readonly string[] {
-  if (!line.startsWith('[') || line.length > MAX_FOLDED) return line.split(/\r?\n/, MAX_LINES)
+  if (!line.startsWith('[')) return [line]
+  const inner = line.length > MAX_FOLDED ? undefined : parseOrUndefined(line)
+  const lines = Array.isArray(inner) ? inner.filter((one) => typeof one === 'string') : [line]
+  return lines.map((one) => one.replace(/^\s*\[/, '?['))
+}
+
+function parseOrUndefined(text: string): unknown {
   try {
-    const inner: unknown = JSON.parse(line)
-    return Array.isArray(inner) ? inner.filter((one) => typeof one === 'string') : [line]
+    return JSON.parse(text)
   } catch {
-    return [line]
+    return undefined
   }
 }
 

@@ -210,7 +210,7 @@ describe('a report that is not as the standard has it', () => {
         { 'organization-name': long },
       ),
     )
-    assert.equal(report.organizationName.length, 499)
+    assert.equal(report.organizationName.length, 500)
     assert.deepEqual(
       report.policies.map(({ policy: { policyStrings, mxHosts }, failures }) => [
         policyStrings.length,

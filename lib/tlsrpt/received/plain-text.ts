@@ -1,6 +1,7 @@
 // Texts and dates out of a stranger's JSON.
 
-const MAX_CHARACTERS = 500
+/** Of one text. */
+export const MAX_CHARACTERS = 500
 
 // Control characters begin the escapes of terminals; format characters turn the direction of a line, or cannot be seen;
 // a lone surrogate is no text; U+2028 and U+2029 end a line.
@@ -15,7 +16,7 @@ export function safeText(value: unknown): string {
 }
 
 function cut(text: string): string {
-  const part = text.slice(0, MAX_CHARACTERS - 1)
+  const part = text.slice(0, MAX_CHARACTERS)
   // Half of a pair would become a question mark.
   return /[\uD800-\uDBFF]$/.test(part) ? part.slice(0, -1) : part
 }

@@ -1,6 +1,6 @@
 // Fields of a stranger's JSON, as the reader of a report asks for them, and what was odd about them.
 import { domainToASCII } from 'node:url'
-import { asciiLower, safeText } from './plain-text.ts'
+import { asciiLower, MAX_CHARACTERS, safeText } from './plain-text.ts'
 
 /** Members of an object. Only its own are seen, whatever they are called. */
 export type Fields = Readonly<Record<string, unknown>>
@@ -68,8 +68,15 @@ export class Reading {
 
 /** What is no name stays as it is. */
 export function domainOf(text: string): string {
-  const name = text.replace(/\.$/, '')
-  return domainToASCII(name) || asciiLower(name)
+  const name = withoutLastDots(text)
+  const ascii = domainToASCII(name)
+  if (ascii.length > MAX_CHARACTERS) return asciiLower(name).replaceAll(/[^ -~]/g, '?')
+  // A dot of another script has become a dot.
+  return withoutLastDots(ascii || asciiLower(name))
+}
+
+function withoutLastDots(name: string): string {
+  return name.replace(/[\s.]+$/, '')
 }
 
 function withoutIndex(where: string): string {
