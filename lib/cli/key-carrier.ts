@@ -134,7 +134,8 @@ export async function passphraseOfFile(
   return (given ?? (await asked(() => askSecret('Passphrase of the file: ')))).bytes
 }
 
-async function givenPassphrase(
+/** From a file, or $HISHO_KEY_PASSPHRASE. */
+export async function givenPassphrase(
   { environment }: Context,
   file: string | undefined,
 ): Promise<SecretBytes | undefined> {

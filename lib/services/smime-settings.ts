@@ -1,6 +1,7 @@
 // config/hisho.ini [smime]: which authorities are trusted, and how it is learnt what they have revoked.
 import { X509Certificate } from 'node:crypto'
 import { revocationModeFrom, type RevocationMode } from '../smime/trust/revocation-mode.ts'
+import { readPem } from '../x509/pem.ts'
 import type { Reader } from './ini-reader.ts'
 import type { InConfig } from './source-settings.ts'
 
@@ -11,8 +12,6 @@ export interface SmimeSettings {
   readonly timeoutMs: number
   readonly allowPrivate: boolean
 }
-
-const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g
 
 export function parseSmimeSettings(read: Reader, inConfig: InConfig): SmimeSettings {
   const revocation = revocationModeFrom(read.text('smime', 'revocation'))
@@ -29,12 +28,12 @@ function readAnchors(read: Reader, inConfig: InConfig): readonly Uint8Array[] {
   const name = read.text('smime', 'anchors_file')
   if (name === '') return []
   const file = inConfig(name)
-  const all = read.file('smime', 'anchors_file', file).match(CERTIFICATE) ?? []
+  const all = readPem('CERTIFICATE', read.file('smime', 'anchors_file', file))
   if (all.length === 0)
     throw read.error('smime', 'anchors_file', `${file} holds no certificate (PEM)`)
-  return all.map((pem, at) => {
+  return all.map((der, at) => {
     try {
-      return Uint8Array.from(new X509Certificate(pem).raw)
+      return Uint8Array.from(new X509Certificate(der).raw)
     } catch {
       throw read.error('smime', 'anchors_file', `certificate ${at + 1} of ${file} cannot be read`)
     }

@@ -30,9 +30,11 @@ export interface MailKeyEntry {
   readonly revoked?: string
   /** From then on nothing is opened with it. */
   readonly retired?: string
+  /** What a section remembers beside the key, in a form of its own, and no secret: what our CA has issued. */
+  readonly notes?: string
 }
 
-const DATES = ['superseded', 'revoked', 'retired'] as const
+const OPTIONAL = ['superseded', 'revoked', 'retired', 'notes'] as const
 
 /** PermError vault/malformed; the message names the place, never a value. */
 export function parseMailKeys(yaml: YamlFile, path: Path, value: unknown): MailKeyEntry[] {
@@ -61,7 +63,7 @@ export function parseMailKeys(yaml: YamlFile, path: Path, value: unknown): MailK
       certificates: certificates.map((one) => base64('certificates', one)),
       created: text('created'),
       ...Object.fromEntries(
-        DATES.flatMap((date) => (entry[date] === undefined ? [] : [[date, text(date)]])),
+        OPTIONAL.flatMap((name) => (entry[name] === undefined ? [] : [[name, text(name)]])),
       ),
     }
   })
@@ -77,7 +79,7 @@ export function plainMailKey(entry: MailKeyEntry): object {
     ...(entry.certificates.length > 0 && { certificates: entry.certificates.map(base64) }),
     created: entry.created,
     ...Object.fromEntries(
-      DATES.flatMap((date) => (entry[date] === undefined ? [] : [[date, entry[date]]])),
+      OPTIONAL.flatMap((name) => (entry[name] === undefined ? [] : [[name, entry[name]]])),
     ),
   }
 }

@@ -50,6 +50,23 @@ export function bitString(content: Uint8Array): Uint8Array {
   return element(TAG.bitString, Uint8Array.of(0), content)
 }
 
+/** Of the first bits, in the order of the standard's list. */
+export function namedBits(bits: readonly number[]): Uint8Array {
+  const highest = Math.max(...bits)
+  const octets = new Uint8Array((highest >> 3) + 1)
+  for (const bit of bits) octets[bit >> 3]! |= 0x80 >> (bit & 7)
+  // X.690 section 11.2.2: no zeros behind the last one.
+  return element(TAG.bitString, Uint8Array.of(7 - (highest & 7)), octets)
+}
+
+export function booleanTrue(): Uint8Array {
+  return element(TAG.boolean, Uint8Array.of(0xff))
+}
+
+export function utf8String(text: string): Uint8Array {
+  return element(TAG.utf8String, new TextEncoder().encode(text))
+}
+
 export function nullValue(): Uint8Array {
   return element(TAG.null)
 }

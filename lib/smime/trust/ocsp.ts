@@ -28,7 +28,6 @@ const OID = {
   nonce: '1.3.6.1.5.5.7.48.1.2',
   signing: '1.3.6.1.5.5.7.3.9',
 } as const
-const ENUMERATED = 0x0a
 const STATUS = { good: 0x80, revoked: 0xa1, unknown: 0x82 } as const
 
 export interface OcspAnswer {
@@ -75,7 +74,7 @@ export function readOcspAnswer(
   { nowMs, nonce }: OcspCheck,
 ): OcspAnswer {
   const [status, wrapper] = members(readElement(der))
-  const { content: code } = expectTag(status, ENUMERATED)
+  const { content: code } = expectTag(status, TAG.enumerated)
   if (code[0] !== 0) throw refused(`is the error ${code[0]}`)
   const [type, octets] = members(readElement(expectTag(wrapper, 0xa0).content))
   if (readObjectIdentifier(type) !== OID.basicResponse) throw refused('is of another type')

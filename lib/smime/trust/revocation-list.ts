@@ -6,6 +6,7 @@ import { readTime } from '../../x509/time.ts'
 import { isSignedBy, readSignatureAlgorithm } from '../signature-algorithm.ts'
 import type { Link } from './chain.ts'
 import { uriIn } from './places.ts'
+import { REASONS } from './revocation-reasons.ts'
 
 export interface RevocationList {
   readonly thisUpdateMs: number
@@ -27,17 +28,6 @@ const UNDERSTOOD: readonly string[] = [
   EXTENSION.number,
   '2.5.29.35', // authorityKeyIdentifier
 ]
-/** RFC 5280 section 5.3.1. */
-const REASONS: readonly string[] = [
-  'unspecified',
-  'keyCompromise',
-  'cACompromise',
-  'affiliationChanged',
-  'superseded',
-  'cessationOfOperation',
-  'certificateHold',
-]
-const ENUMERATED = 0x0a
 const EVERYTHING: Scope = { places: undefined, only: undefined }
 
 /** DER. PermError for what is none, is not signed by this issuer, or has something in it that is not known here. */
@@ -84,12 +74,12 @@ export function scopeProblem(
 function readEntry(entry: Element): readonly [string, string] {
   const [serial, , extensions] = members(entry)
   const number = Buffer.from(expectTag(serial, TAG.integer).content).toString('hex')
-  let reason = 'unspecified'
+  let reason: string = REASONS[0]
   for (const [id, { critical, value }] of extensions
     ? readExtensions(entryExtensions(extensions))
     : []) {
     if (id === EXTENSION.reason) {
-      const { content } = expectTag(readElement(value), ENUMERATED)
+      const { content } = expectTag(readElement(value), TAG.enumerated)
       reason = REASONS[content[0] ?? 0] ?? reason
     } else if (critical) throw refused(`has an entry with ${id}, which is not known here`)
   }
