@@ -37,7 +37,10 @@ export function authorityFor(contents: VaultContents, domain: string | undefined
   )
   const newest = all.toSorted((one, other) => (one.entry.created < other.entry.created ? 1 : -1))[0]
   if (newest === undefined)
-    throw new PermError('cli/usage', `there is no CA${domain ? ` for ${domain}` : ''}: hisho ca init`)
+    throw new PermError(
+      'cli/usage',
+      `there is no CA${domain ? ` for ${domain}` : ''}: hisho ca init`,
+    )
   if (domain === undefined && all.length > 1)
     throw new PermError('cli/usage', 'there are several CAs: say --domain')
   return newest

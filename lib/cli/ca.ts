@@ -11,13 +11,7 @@ import type { RevocationReason } from '../smime/trust/revocation-reasons.ts'
 import type { VaultContents } from '../vault/contents.ts'
 import { mailKeysOf, WHOLE_DOMAIN, withChangedMailKey, withMailKey } from '../vault/mail-keys.ts'
 import { formatPem } from '../x509/pem.ts'
-import {
-  authoritiesIn,
-  authorityFor,
-  issuedBy,
-  withAuthority,
-  withRegister,
-} from './ca-session.ts'
+import { authoritiesIn, authorityFor, issuedBy, withAuthority, withRegister } from './ca-session.ts'
 import type { Context } from './context.ts'
 import { formatTable } from './terminal.ts'
 import { openVault } from './vault-session.ts'
@@ -87,7 +81,9 @@ export async function issue(
   })
   await vault.save(withRegister(held, authority, register))
   const whose = user === WHOLE_DOMAIN ? domain : `${user}@${domain}`
-  context.terminal.note(`certificate ${entry.id} of ${whose} is in the vault, until ${entry.expires}`)
+  context.terminal.note(
+    `certificate ${entry.id} of ${whose} is in the vault, until ${entry.expires}`,
+  )
   await context.terminal.write(new TextEncoder().encode(formatPem('CERTIFICATE', certificate)))
 }
 
@@ -139,7 +135,9 @@ export async function revoke(
   const { authority, issued } = issuedBy(vault.contents, prefix)
   const nowMs = context.clock.nowMs()
   const register = revokeCertificate(authority.register, issued.id, { reason, nowMs })
-  const entry = mailKeysOf(vault.contents, issued.domain, 'smime').find(({ id }) => id === issued.id)
+  const entry = mailKeysOf(vault.contents, issued.domain, 'smime').find(
+    ({ id }) => id === issued.id,
+  )
   const revoked = new Date(nowMs).toISOString()
   const marked = entry
     ? withChangedMailKey(vault.contents, issued.domain, 'smime', {

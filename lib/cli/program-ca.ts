@@ -33,11 +33,9 @@ export function addCa(program: Command, run: Run): void {
     .option('--user <user>', 'the part before the @ (default: all of the domain)', asUser)
     .option('--days <days>', 'how long it is good', asManyDays, ISSUED_DAYS)
     .option(...KEY)
-    .action(
-      async (options: { domain: string; user?: string; days: number; key: MailKeyType }) => {
-        await run((context) => issue(context, { user: undefined, ...options }))
-      },
-    )
+    .action(async (options: { domain: string; user?: string; days: number; key: MailKeyType }) => {
+      await run((context) => issue(context, { user: undefined, ...options }))
+    })
   ca.command('list')
     .description('what it has issued')
     .option(...OF_CA)
@@ -72,9 +70,18 @@ interface InitWords {
 function addInit(ca: Command, run: Run): void {
   ca.command('init')
     .description('a new CA, in the vault; prints its certificate')
-    .requiredOption('--domain <domain>', 'for which it may issue; may be given again', collectDomains, [])
+    .requiredOption(
+      '--domain <domain>',
+      'for which it may issue; may be given again',
+      collectDomains,
+      [],
+    )
     .option('--name <name>', 'how it is called (default: Mail CA of DOMAIN)')
-    .option('--crl-url <url>', 'where its list of revoked certificates will lie, http://...', asHttp)
+    .option(
+      '--crl-url <url>',
+      'where its list of revoked certificates will lie, http://...',
+      asHttp,
+    )
     .option(...KEY)
     .action(async ({ domain: domains, name, key, crlUrl: listUrl }: InitWords) => {
       await run((context) => initAuthority(context, { domains, name, key, listUrl }))

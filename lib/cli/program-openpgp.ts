@@ -1,5 +1,6 @@
 // The words of the command line that are about our own OpenPGP keys, and those that all keys with an end have.
 import { Option, type Command } from 'commander'
+import { PermError } from '../errors.ts'
 import { KEY_TYPES, type KeyType } from '../openpgp/key-types.ts'
 import { checkKeys } from './key-check.ts'
 import {
@@ -12,6 +13,8 @@ import {
   type NamedOwner,
 } from './openpgp-keys.ts'
 import { asDomain, asDuration } from './options.ts'
+import { asManyDays } from './program-ca.ts'
+import { renewOf, SMIME_OWNER, smimeTypeOption, type SmimeWords } from './program-smime.ts'
 import type { Run } from './program.ts'
 
 export const OPENPGP_OWNER = [
@@ -36,6 +39,12 @@ export interface OwnerWords {
 export interface NewWords extends OwnerWords {
   readonly type?: KeyType
   readonly expires?: number
+}
+
+interface RenewWords extends Omit<NewWords, 'openpgp'>, SmimeWords {
+  readonly openpgp?: string
+  readonly smime?: string
+  readonly days?: number
 }
 
 export const typeOption = (): Option =>
@@ -74,14 +83,21 @@ export function runRetire(run: Run, words: OwnerWords & { readonly yes?: boolean
 export function addLifeOfKeys(keys: Command, run: Run): void {
   keys
     .command('renew')
-    .description('the same key, with another end; prints its public half')
-    .requiredOption(...OPENPGP_OWNER)
+    .description('the same OpenPGP key with another end; a new key for S/MIME, and its certificate')
+    .option(...OPENPGP_OWNER)
+    .option(...SMIME_OWNER)
     .option(...USER)
-    .option('--id <id>', 'of the key (default: the newest in use)')
+    .option('--id <id>', 'of the OpenPGP key (default: the newest in use)')
     .addOption(expiresOption())
-    .action(async (words: NewWords) => {
-      const { expires = DEFAULT_EXPIRES_SECONDS } = words
-      await run((context) => renewOpenPgpKey(context, ownerOf(words), expires))
+    .addOption(smimeTypeOption())
+    .option('--days <days>', 'how long a certificate of our own CA is good', asManyDays)
+    .action(async (words: RenewWords) => {
+      const { openpgp, smime, expires = DEFAULT_EXPIRES_SECONDS } = words
+      if ((openpgp === undefined) === (smime === undefined))
+        throw new PermError('cli/usage', 'one of --openpgp, --smime')
+      if (smime !== undefined) return renewOf(run, smime, words)
+      const owner = ownerOf({ ...words, openpgp: openpgp ?? '' })
+      return run((context) => renewOpenPgpKey(context, owner, expires))
     })
   keys
     .command('revoke')

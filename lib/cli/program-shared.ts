@@ -20,6 +20,16 @@ import {
   type NewWords as OpenPgpNewWords,
   type OwnerWords,
 } from './program-openpgp.ts'
+import {
+  csrOption,
+  exportOf,
+  importOf,
+  newOf,
+  retireOf,
+  SMIME_OWNER,
+  smimeTypeOption,
+  type SmimeWords,
+} from './program-smime.ts'
 import type { Run } from './program.ts'
 
 /** Of which scheme, and whose: one of them. */
@@ -27,6 +37,7 @@ interface Whose {
   readonly shared?: string
   readonly age?: string
   readonly openpgp?: string
+  readonly smime?: string
 }
 
 const SITE = ['--shared <site>', 'a key shared with this other domain', asDomain] as const
@@ -55,6 +66,7 @@ export function addKeys(program: Command, run: Run): void {
     .option(...SITE)
     .option(...OWN)
     .option(...OPENPGP_OWNER)
+    .option(...SMIME_OWNER)
     .option(...USER)
     .requiredOption('--id <id>', 'of the key')
     .option('--yes', 'do not ask')
@@ -63,6 +75,7 @@ export function addKeys(program: Command, run: Run): void {
         const { id, yes = false } = options
         const { scheme, name } = oneOf(options, OWNED)
         if (scheme === 'openpgp') return runRetire(run, { ...options, openpgp: name })
+        if (scheme === 'smime') return retireOf(run, { domain: name, id, yes })
         return run((context) =>
           scheme === 'shared'
             ? retireSharedKey(context, { site: name, id }, { yes })
@@ -72,7 +85,10 @@ export function addKeys(program: Command, run: Run): void {
     )
 }
 
-type NewWords = Whose & CarryOptions & Omit<OpenPgpNewWords, 'openpgp'> & { readonly pq?: boolean }
+type NewWords = Whose &
+  CarryOptions &
+  Omit<OpenPgpNewWords, 'openpgp'> &
+  SmimeWords & { readonly pq?: boolean }
 
 function addNew(keys: Command, run: Run): void {
   withCarriage(
@@ -84,12 +100,16 @@ function addNew(keys: Command, run: Run): void {
       .option('--pq', 'an identity that withstands quantum computers (age1pq1...)')
       .option('--id <id>', 'by which it is known (default: the day, and something random)')
       .option(...OPENPGP_OWNER)
+      .option(...SMIME_OWNER)
+      .addOption(csrOption())
+      .addOption(smimeTypeOption())
       .option(...USER)
       .addOption(typeOption())
       .addOption(expiresOption()),
   ).action(async (options: NewWords) => {
-    const { shared: _s, age: _a, openpgp: _o, id, pq, user, type, expires, ...carriage } = options
     const { scheme, name } = oneOf(options, OWNED)
+    if (scheme === 'smime') return newOf(run, name, options)
+    const { shared: _s, age: _a, openpgp: _o, id, pq, user, type, expires, ...carriage } = options
     if (pq && scheme !== 'age') throw new PermError('cli/usage', '--pq is for --age')
     if (scheme !== 'openpgp' && (user ?? type ?? expires) !== undefined)
       throw new PermError('cli/usage', '--user, --type and --expires are for --openpgp')
@@ -107,8 +127,8 @@ function addNew(keys: Command, run: Run): void {
   })
 }
 
-const OWNED = ['shared', 'age', 'openpgp'] as const
-const CARRIED = ['shared', 'openpgp'] as const
+const OWNED = ['shared', 'age', 'openpgp', 'smime'] as const
+const CARRIED = ['shared', 'openpgp', 'smime'] as const
 
 function oneOf<Scheme extends keyof Whose>(
   options: Whose,
@@ -129,6 +149,7 @@ function addExport(keys: Command, run: Run): void {
       .description('a key of the vault for the other side: a shared one, or what is public of ours')
       .option(...SITE)
       .option(...OPENPGP_OWNER)
+      .option(...SMIME_OWNER)
       .option(...USER)
       .option('--id <id>', 'of the key')
       .option('--secret', 'the secret half of an OpenPGP key, in clear'),
@@ -136,6 +157,7 @@ function addExport(keys: Command, run: Run): void {
     async (options: Whose & CarryOptions & Omit<OwnerWords, 'openpgp'> & { secret?: boolean }) => {
       const { scheme, name } = oneOf(options, CARRIED)
       if (scheme === 'openpgp') return runExport(run, { ...options, openpgp: name })
+      if (scheme === 'smime') return exportOf(run, name, options)
       const { shared: _, openpgp: _o, user: _u, secret, id, ...carriage } = options
       if (id === undefined || secret)
         throw new PermError('cli/usage', 'a shared key needs its --id, and --show for its secret')
@@ -152,10 +174,11 @@ interface ImportWords extends Whose, Omit<OwnerWords, 'openpgp'> {
 function addImport(keys: Command, run: Run): void {
   keys
     .command('import')
-    .description('a shared key that the other side has exported, or a secret OpenPGP key of ours')
+    .description('a shared key that the other side has exported, or a key of ours')
     .argument('<file>', 'or - for stdin')
     .option(...SITE)
     .option(...OPENPGP_OWNER)
+    .option(...SMIME_OWNER)
     .option(...USER)
     .option('--identity <file>', 'with the age key that it is sealed to')
     .option('--passphrase-file <file>', 'with its passphrase, mode 0600')
@@ -163,6 +186,7 @@ function addImport(keys: Command, run: Run): void {
       const { identity: identityFile, passphraseFile } = options
       const { scheme, name } = oneOf(options, CARRIED)
       if (scheme === 'openpgp') return runImport(run, file, { ...options, openpgp: name })
+      if (scheme === 'smime') return importOf(run, file, name, options)
       const how = {
         ...(identityFile && { identityFile }),
         ...(passphraseFile && { passphraseFile }),

@@ -32,6 +32,7 @@ import {
 } from './options.ts'
 import { checkParameters, showParameters } from './params.ts'
 import { addHeld } from './program-held.ts'
+import { addCa } from './program-ca.ts'
 import { addAccident, addKgc } from './program-keys.ts'
 import { addLookup } from './program-lookup.ts'
 import { addKeys } from './program-shared.ts'
@@ -66,6 +67,7 @@ export function buildProgram(
   addKgc(program, run)
   addAccident(program, run)
   addKeys(program, run)
+  addCa(program, run)
   addParams(program, run)
   addDomains(program, run)
   addLookup(program, run)

@@ -105,7 +105,10 @@ function fromPem(text: string, held: readonly MailKeyEntry[]): Found {
       certificates.some((der) => new X509Certificate(der).checkPrivateKey(keyOf(secret))),
   )
   if (waiting === undefined)
-    throw new PermError('cli/usage', 'it has no private key (PEM), and none in the vault waits for it')
+    throw new PermError(
+      'cli/usage',
+      'it has no private key (PEM), and none in the vault waits for it',
+    )
   return { ...keyFirst(waiting.secret, certificates), waiting }
 }
 
@@ -128,7 +131,10 @@ async function fromPkcs12(
 ): Promise<Pkcs12Contents> {
   const passphrase = await givenPassphrase(context, passphraseFile)
   if (passphrase === undefined)
-    throw new PermError('cli/usage', 'a PKCS #12 file needs --passphrase-file or $HISHO_KEY_PASSPHRASE')
+    throw new PermError(
+      'cli/usage',
+      'a PKCS #12 file needs --passphrase-file or $HISHO_KEY_PASSPHRASE',
+    )
   return parsePkcs12(bytes, passphrase)
 }
 
@@ -158,7 +164,10 @@ export async function exportSmime(context: Context, { domain, user }: Whose): Pr
   const wanted = found.filter((entry) => entry.user === (user ?? WHOLE_DOMAIN))
   const certificates = wanted.flatMap((entry) => entry.certificates.slice(0, 1))
   if (certificates.length === 0)
-    throw new PermError('cli/usage', `the vault has no certificate of ${user ?? 'all'} of ${domain}`)
+    throw new PermError(
+      'cli/usage',
+      `the vault has no certificate of ${user ?? 'all'} of ${domain}`,
+    )
   const text = certificates.map((der) => formatPem('CERTIFICATE', der)).join('')
   await context.terminal.write(Buffer.from(text))
 }

@@ -33,9 +33,10 @@ const secrets = new Set<string>([AGE_KEY])
 /** The master keys of a vault, in the forms in which they could slip out. */
 export async function learnSecrets(file: string): Promise<void> {
   const contents = await readVault(file, new SecretBytes(Buffer.from(AGE_KEY)))
-  const keys = [...contents.values()].flatMap(({ ibe, shared }) => [
+  const keys = [...contents.values()].flatMap(({ ibe, shared, smime, ca }) => [
     ...ibe.map(({ masterKey }) => masterKey),
     ...shared.map(({ key }) => key),
+    ...[...smime, ...ca].map(({ secret }) => secret),
   ])
   for (const { age } of contents.values())
     for (const { identity } of age) secrets.add(Buffer.from(identity.bytes).toString('latin1'))
