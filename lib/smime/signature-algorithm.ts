@@ -24,7 +24,7 @@ export interface SignatureAlgorithm {
   readonly saltBytes?: number
 }
 
-export const OID = {
+const OID = {
   sha256: '2.16.840.1.101.3.4.2.1',
   sha384: '2.16.840.1.101.3.4.2.2',
   sha512: '2.16.840.1.101.3.4.2.3',

@@ -39,7 +39,7 @@ export interface Holder {
   readonly user: string
 }
 
-export const WHOLE_DOMAIN = '*'
+const WHOLE_DOMAIN = '*'
 const DAY_MS = 86_400_000
 /** Clocks of others may be behind. */
 const BACKDATED_MS = 3_600_000
