@@ -42,6 +42,8 @@ export interface AlertsOptions {
 
 const DAY_MS = 86_400_000
 const MAX_KNOWN = 10_000
+/** In one alert. */
+const MAX_TYPES = 12
 
 export function createAlerts({ store, clock, log, send }: AlertsOptions): Alerts {
   let day = ''
@@ -81,37 +83,34 @@ export function createAlerts({ store, clock, log, send }: AlertsOptions): Alerts
   }
 }
 
-function formatAlert(trouble: Trouble): Alert {
-  const { direction, domain, failures, reporter, sessions, reason } = trouble
+function formatAlert({ direction, domain, failures, reporter, ...trouble }: Trouble): Alert {
   const counts = [...failures].toSorted(([, one], [, other]) => other - one)
-  const failed = counts.reduce((sum, [, count]) => sum + count, 0)
-  const of = sessions === undefined ? '' : ` of ${sessions}`
   const subject =
     direction === 'theirs'
       ? `TLS to ${domain} fails at ${reporter ?? 'others'}`
       : `TLS from here to ${domain} fails`
-  const types = counts.map(([type, count]) => `${type} (${count})`).join(', ')
-  const why = reason === undefined ? '' : `: ${reason}`
+  const failed = counts.reduce((sum, [, count]) => sum + count, 0)
+  // Of what we see ourselves the first failure is told, and nothing is counted.
+  const isCounted = direction === 'theirs'
+  const howMany = isCounted ? [`${failed} of ${trouble.sessions ?? failed} sessions`] : []
+  const types = counts.map(([type, count]) => (isCounted ? `${type} (${count})` : type))
+  const why = trouble.reason === undefined ? [] : [trouble.reason]
   const [worst = 'unspecified'] = counts.map(([type]) => type)
   const { cause, nextStep } = explain(worst, direction)
   return {
     subject,
-    line: `${subject}: ${failed}${of} sessions, ${types}${why}. ${cause} Next: ${nextStep}`,
+    line: `${subject}: ${[...howMany, ...types, ...why].join(', ')}. ${cause} Next: ${nextStep}`,
     text: [
       `${subject}.`,
-      '',
-      `Failed sessions: ${failed}${of}${why}`,
-      ...counts.slice(0, 12).flatMap(([type, count]) => {
+      ...howMany.map((words) => `Failed: ${words}`),
+      ...why.map((words) => `Reason: ${words}`),
+      ...counts.slice(0, MAX_TYPES).flatMap(([type], at) => {
         const known = explain(type, direction)
-        return [
-          '',
-          `${type}: ${count}`,
-          `  Likely cause: ${known.cause}`,
-          `  Next step: ${known.nextStep}`,
-        ]
+        const steps = [`  Likely cause: ${known.cause}`, `  Next step: ${known.nextStep}`]
+        return ['', types[at] ?? type, ...steps]
       }),
       '',
-      'This is said once a day for each domain. `hisho tlsrpt show --received` has the details.',
+      `This is said once a day for each domain. Details: hisho tlsrpt show${isCounted ? ' --received' : ''} --domain ${domain}`,
       '',
     ].join('\n'),
   }

@@ -225,7 +225,7 @@ describe('an alert', () => {
       assert.equal(alert.subject, 'TLS to b.example fails at A Example')
       assert.match(
         alert.text,
-        /Failed sessions: 3 of 10: expired\n\nstarttls-not-supported: 2\n {2}Likely cause: .*STARTTLS.*\n {2}Next step: .*hisho tls check/,
+        /Failed: 3 of 10 sessions\nReason: expired\n\nstarttls-not-supported \(2\)\n {2}Likely cause: .*STARTTLS.*\n {2}Next step: .*hisho tls check/,
       )
       assert.match(
         lines.join('\n'),
@@ -267,7 +267,7 @@ describe('an alert', () => {
     })
     alerts.raise({ direction: 'ours', domain: 'c.example', failures: new Map([['odd', 1]]) })
     await alerts.settled()
-    assert.match(lines.join('\n'), /TLS from here to c\.example fails: 1 sessions, odd \(1\)/)
+    assert.match(lines.join('\n'), /TLS from here to c\.example fails: odd\./)
     assert.match(lines.join('\n'), /could not be sent: no route/)
     rmSync(directory, { recursive: true })
   })
