@@ -1,6 +1,7 @@
 // What works with other people's programs: one table, which the tests hold true and docs/interop.md shows.
 import { OPENPGP_ROWS } from './interop-openpgp.ts'
 import { SMIME_ROWS } from './interop-smime.ts'
+import { SMIME_SIGNED_ROWS } from './interop-smime-signed.ts'
 
 export interface InteropRow {
   readonly scheme: string
@@ -16,7 +17,11 @@ export interface InteropRow {
 }
 
 /** Each scheme's rows stand in a file of their own: a line here for each. */
-export const INTEROP_ROWS: readonly InteropRow[] = [...OPENPGP_ROWS, ...SMIME_ROWS]
+export const INTEROP_ROWS: readonly InteropRow[] = [
+  ...OPENPGP_ROWS,
+  ...SMIME_ROWS,
+  ...SMIME_SIGNED_ROWS,
+]
 
 /** Those that say the same of several keys stand in one line. */
 function formatRows(rows: readonly InteropRow[]): string {

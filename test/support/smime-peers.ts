@@ -105,6 +105,7 @@ export function opensslCms(): OpensslCms {
 export interface Gpgsm {
   /** Throws if it does not take it. */
   importKey(key: Certified): Promise<void>
+  importPkcs12(file: Uint8Array): Promise<void>
   importCertificate(certificate: Certified): Promise<void>
   /** CMS, DER. */
   encrypt(content: Uint8Array, to: readonly string[]): Promise<Buffer>
@@ -112,6 +113,8 @@ export interface Gpgsm {
   decrypt(cms: Uint8Array): Promise<Buffer>
   /** Throws if there is no good signature. */
   verify(content: Uint8Array, signature: Uint8Array): Promise<void>
+  /** The content. Throws if there is no good signature. */
+  verifyOpaque(cms: Uint8Array): Promise<Buffer>
   close(): Promise<void>
 }
 
@@ -153,6 +156,7 @@ export async function gpgsm(authority: Certified): Promise<Gpgsm> {
       ])
       await run('--import', file)
     },
+    importPkcs12: async (file) => void (await run('--import', folder.file(file))),
     importCertificate: async ({ certificate }) =>
       void (await run('--import', folder.file(certificate))),
     encrypt(content, to) {
@@ -163,6 +167,11 @@ export async function gpgsm(authority: Certified): Promise<Gpgsm> {
     decrypt: (cms) => run('--decrypt', folder.file(cms)),
     verify: async (content, signature) =>
       void (await run('--verify', folder.file(signature), folder.file(content))),
+    async verifyOpaque(cms) {
+      const out = join(folder.path, randomUUID())
+      await run('--output', out, '--verify', folder.file(cms))
+      return readFileSync(out)
+    },
     async close() {
       await folder.run('gpgconf', ['--kill', 'all'])
       folder.remove()
