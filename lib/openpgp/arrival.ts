@@ -7,7 +7,7 @@ import { restoreEntity, type Restored } from '../mail/protected-header.ts'
 import type { Opening } from '../mail/scheme.ts'
 import { judgeAuthor, type AuthorOptions } from './author.ts'
 import { readEncrypted } from './mime.ts'
-import { joined } from './openpgp.ts'
+import { copies, wipe } from './openpgp.ts'
 import type { Opened } from './opening.ts'
 import { addressesOf, openingKeys, partsOf, type OwnKey, type OwnKeys } from './own-keys.ts'
 import { openPgpSettings } from './settings.ts'
@@ -63,7 +63,7 @@ async function openWith(
   const isLegacy =
     fieldsNamed(fields, 'from').length === 1 &&
     openPgpSettings(settingsOf(partsOf(author).domain.toLowerCase())).legacy
-  const secretKeys = joined(candidates.map(({ secret }) => secret))
+  const secretKeys = copies(candidates.map(({ secret }) => secret))
   try {
     const opened = await pool.run('open', {
       message: bytes,
@@ -81,7 +81,7 @@ async function openWith(
     if (error instanceof PermError) return undefined
     throw error
   } finally {
-    secretKeys.fill(0)
+    wipe(secretKeys)
   }
 }
 

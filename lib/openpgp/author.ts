@@ -5,9 +5,8 @@ import type { CorrespondentKeys, FoundKey } from '../mail/correspondent-keys.ts'
 import { fieldsNamed, type Field } from '../mail/header.ts'
 import type { ContentSignature, SchemeSettings } from '../mail/scheme.ts'
 import type { SignatureResult } from '../mail/signature.ts'
-import type { OpenPgpPool } from './openpgp.ts'
-import { joined } from './openpgp.ts'
-import { partsOf, WHOLE_DOMAIN, type OwnKeySource } from './own-keys.ts'
+import { copies, wipe, type OpenPgpPool } from './openpgp.ts'
+import { partsOf, WHOLE_DOMAIN, type OwnKey, type OwnKeySource } from './own-keys.ts'
 import { openPgpSettings } from './settings.ts'
 import type { SignatureFacts } from './signatures.ts'
 
@@ -47,7 +46,7 @@ async function resultOf(signed: SignedContent, options: AuthorOptions): Promise<
     const { found: facts } = await options.pool.run('verify', {
       content,
       signatures,
-      certificates: joined(found.map(({ bytes }) => bytes)),
+      certificates: copies(found.map(({ bytes }) => bytes)),
     })
     const names = { identity: author, domain: partsOf(author).domain }
     const result = judge(facts, found)
@@ -84,16 +83,25 @@ async function keysOf(author: string, options: AuthorOptions): Promise<readonly 
   const own = (await options.keys.contents()).get(domain)?.openpgp ?? []
   if (own.length > 0) {
     const theirs = own.filter((key) => [user, WHOLE_DOMAIN].includes(key.user))
-    const { found } = await options.pool.run('readKeys', {
-      keys: joined(theirs.map(({ secret }) => secret)),
-    })
-    return found.map(({ fingerprint, certificate }) => ({ fingerprint, bytes: certificate }))
+    return publicHalves(theirs, options.pool)
   }
   const { sources } = openPgpSettings(options.settingsOf(domain))
   const found = await options.correspondentKeys.find('openpgp', author, sources)
   return found.filter(
     ({ source, addresses }) => source === 'operator' || addresses.includes(author),
   )
+}
+
+async function publicHalves(own: readonly OwnKey[], pool: OpenPgpPool): Promise<KnownKey[]> {
+  const halves: KnownKey[] = []
+  for (const keys of copies(own.map(({ secret }) => secret))) {
+    const { found } = await pool.run('readKeys', { keys })
+    wipe([keys])
+    halves.push(
+      ...found.map(({ fingerprint, certificate }) => ({ fingerprint, bytes: certificate })),
+    )
+  }
+  return halves
 }
 
 /** undefined: nothing speaks against it. */

@@ -8,6 +8,7 @@ import {
   MOST_RSA_BITS,
   MOST_USER_IDS,
 } from './limits.ts'
+import type { ParsedKeys } from './parsed-keys.ts'
 
 export interface CertificateFacts {
   readonly fingerprint: string
@@ -25,13 +26,6 @@ export interface CertificateFacts {
 export async function readKeys({ keys }: { keys: Uint8Array }): Promise<CertificateFacts[]> {
   const parsed = await parse(keys)
   return Promise.all(parsed.map(factsOf))
-}
-
-/** One, binary. PermError openpgp/key. */
-async function readOne(certificate: Uint8Array): Promise<Key> {
-  const [key, ...more] = await parse(certificate)
-  if (key && more.length === 0) return key
-  throw unreadable()
 }
 
 export async function parse(keys: Uint8Array): Promise<Key[]> {
@@ -83,12 +77,18 @@ function isBound(user: Key['users'][number]): Promise<boolean> {
   return user.verify().catch(() => false)
 }
 
-export async function problemWith({
-  certificate,
-}: {
-  certificate: Uint8Array
-}): Promise<string | undefined> {
-  return problemOf(await readOne(certificate))
+interface CertificatesArgs {
+  readonly certificates: readonly Uint8Array[]
+}
+
+/** Of the one certificate in these. */
+export async function problemWith(
+  { certificates }: CertificatesArgs,
+  parsed: ParsedKeys,
+): Promise<string | undefined> {
+  const [key, ...more] = await parsed.certificates(certificates)
+  if (key && more.length === 0) return problemOf(key)
+  throw unreadable()
 }
 
 /** undefined: it has a valid key to encrypt with, and that is strong enough. */

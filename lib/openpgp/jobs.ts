@@ -1,34 +1,37 @@
 // What the workers do for OpenPGP. All of it goes through the library, which is not to be trusted with our time and memory.
-import { readKeys, problemWith, type CertificateFacts } from './certificates.ts'
+import { problemWith, readKeys, type CertificateFacts } from './certificates.ts'
 import type { KeyType } from './key-types.ts'
 import { setUpLibrary } from './library.ts'
 import { open, type Opened } from './opening.ts'
 import { generate, isLocked, renew, revoke, unlock } from './own-key-changes.ts'
+import { createParsedKeys } from './parsed-keys.ts'
 import { seal } from './sealing.ts'
 import { verify, type SignatureFacts } from './signatures.ts'
 
-/** Secret keys and certificates are binary; several are one after the other. RFC 9580 sections 10.1 and 10.2. */
+/** Secret keys and certificates are binary, and of arrays of their own. RFC 9580 sections 10.1 and 10.2. */
 export interface OpenPgpJobs {
   /** Of certificates or of secret keys, armored or binary: what everybody may know. PermError openpgp/key. */
   readonly readKeys: (args: { keys: Uint8Array }) => Promise<{ found: readonly CertificateFacts[] }>
   /** Why nothing can be sealed for a certificate now. */
-  readonly problemWith: (args: { certificate: Uint8Array }) => Promise<string | undefined>
+  readonly problemWith: (args: {
+    certificates: readonly Uint8Array[]
+  }) => Promise<string | undefined>
   /** Signed by the first of the secret keys that can sign now, if there is one. PermError openpgp/key. */
   readonly seal: (args: {
     content: Uint8Array
-    certificates: Uint8Array
-    secretKeys: Uint8Array
+    certificates: readonly Uint8Array[]
+    secretKeys: readonly Uint8Array[]
   }) => Promise<Uint8Array>
   /** PermError openpgp/decrypt, with one text whatever the reason. */
   readonly open: (args: {
     message: Uint8Array
-    secretKeys: Uint8Array
+    secretKeys: readonly Uint8Array[]
     weakCiphers: 'open' | 'refuse'
   }) => Promise<Opened>
   readonly verify: (args: {
     content: Uint8Array
     signatures: Uint8Array
-    certificates: Uint8Array
+    certificates: readonly Uint8Array[]
   }) => Promise<{ found: readonly SignatureFacts[] }>
   readonly generate: (args: {
     type: KeyType
@@ -49,12 +52,13 @@ export interface OpenPgpJobs {
 
 export function createJobs(): OpenPgpJobs {
   setUpLibrary()
+  const parsed = createParsedKeys()
   return {
     readKeys: (args) => wiping(args.keys, async () => ({ found: await readKeys(args) })),
-    problemWith,
-    seal: (args) => wiping(args.secretKeys, () => seal(args)),
-    open: (args) => wiping(args.secretKeys, () => open(args)),
-    verify: async (args) => ({ found: await verify(args) }),
+    problemWith: (args) => problemWith(args, parsed),
+    seal: (args) => wiping(args.secretKeys, () => seal(args, parsed)),
+    open: (args) => wiping(args.secretKeys, () => open(args, parsed)),
+    verify: async (args) => ({ found: await verify(args, parsed) }),
     generate,
     renew: (args) => wiping(args.secretKey, () => renew(args)),
     revoke: (args) => wiping(args.secretKey, () => revoke(args)),
@@ -63,10 +67,13 @@ export function createJobs(): OpenPgpJobs {
   }
 }
 
-async function wiping<T>(secret: Uint8Array, use: () => Promise<T>): Promise<T> {
+async function wiping<T>(
+  secrets: Uint8Array | readonly Uint8Array[],
+  use: () => Promise<T>,
+): Promise<T> {
   try {
     return await use()
   } finally {
-    secret.fill(0)
+    for (const secret of secrets instanceof Uint8Array ? [secrets] : secrets) secret.fill(0)
   }
 }

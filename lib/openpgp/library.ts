@@ -4,12 +4,14 @@ import { LARGEST_PLAINTEXT_BYTES, LEAST_RSA_BITS, MOST_ARGON2_MEMORY_EXPONENT } 
 
 const { symmetric, hash } = enums
 
-export type Cipher = keyof typeof symmetric
-
 /** What keys of ours say that they read. */
-export const STRONG_CIPHERS: readonly Cipher[] = ['aes256', 'aes128', 'aes192']
+const STRONG = ['aes256', 'aes128', 'aes192'] as const
 /** Of blocks of 64 bits. IDEA is no member: the library cannot read it, and nobody shall. */
-export const WEAK_CIPHERS: readonly Cipher[] = ['tripledes', 'cast5', 'blowfish']
+const WEAK = ['tripledes', 'cast5', 'blowfish'] as const
+
+export type Cipher = (typeof STRONG)[number] | (typeof WEAK)[number]
+export const STRONG_CIPHERS: readonly Cipher[] = STRONG
+export const WEAK_CIPHERS: readonly Cipher[] = WEAK
 
 /** RFC 9580 section 9.3. */
 export function cipherOf(number: number): Cipher | undefined {

@@ -13,7 +13,7 @@ import { judgeAuthor } from './author.ts'
 import { LARGEST_MESSAGE_BYTES } from './limits.ts'
 import { formatEncrypted, isEncrypted } from './mime.ts'
 import { findRecipients, type Recipients } from './offer.ts'
-import { joined } from './openpgp.ts'
+import { copies, wipe } from './openpgp.ts'
 import { signingKeys } from './own-keys.ts'
 import { OPENPGP } from './settings.ts'
 
@@ -67,32 +67,32 @@ function descriptionOf({ keys }: Recipients): string {
 }
 
 /** Of an offer that was made for a domain as such, its one key. */
-function certificatesFor({ keys }: Recipients, addresses: readonly string[]): Uint8Array {
+function certificatesFor({ keys }: Recipients, addresses: readonly string[]): Uint8Array[] {
   const byFingerprint = new Map<string, Uint8Array>()
   for (const address of addresses) {
     const key = keys.get(address) ?? keys.get(address.slice(address.lastIndexOf('@') + 1))
     if (!key) throw new PermError('openpgp/key', `${address} is not among those with a key`)
     byFingerprint.set(key.fingerprint, key.bytes)
   }
-  return joined([...byFingerprint.values()])
+  return copies([...byFingerprint.values()])
 }
 
 async function ciphertextFor(
-  certificates: Uint8Array,
+  certificates: readonly Uint8Array[],
   addresses: readonly string[],
   message: Message,
   { author }: Sealing,
   { pool, keys }: OpenPgpSchemeOptions,
 ): Promise<Uint8Array> {
   const signers = author === undefined ? [] : signingKeys(await keys.contents(), author)
-  const secretKeys = joined(signers.map(({ secret }) => secret))
+  const secretKeys = copies(signers.map(({ secret }) => secret))
   try {
     const content = await collect(messageBytes(protectedEntity(message, addresses)))
     if (content.length > LARGEST_MESSAGE_BYTES)
       throw new PermError('protection/limit', `longer than ${LARGEST_MESSAGE_BYTES} bytes`)
     return await pool.run('seal', { content, certificates, secretKeys })
   } finally {
-    secretKeys.fill(0)
+    wipe(secretKeys)
   }
 }
 

@@ -2,7 +2,7 @@
 import { HishoError, PermError, TempError } from '../errors.ts'
 import type { CorrespondentKeys, FoundKey, KeySourceName } from '../mail/correspondent-keys.ts'
 import type { OfferRequest } from '../mail/scheme.ts'
-import type { OpenPgpPool } from './openpgp.ts'
+import { copies, type OpenPgpPool } from './openpgp.ts'
 import { openPgpSettings } from './settings.ts'
 
 export interface Recipients {
@@ -63,7 +63,8 @@ async function outcomeOf(
     const problems: string[] = []
     for (const key of newestFirst(found)) {
       const problem =
-        problemWithName(key, name) ?? (await pool.run('problemWith', { certificate: key.bytes }))
+        problemWithName(key, name) ??
+        (await pool.run('problemWith', { certificates: copies([key.bytes]) }))
       if (problem === undefined) return { kind: 'key', key, untrusted: reasonAgainst(key) }
       problems.push(`${key.fingerprint} (${key.source}): ${problem}`)
     }

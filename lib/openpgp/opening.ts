@@ -1,5 +1,5 @@
 // Opening a message with keys of ours. In the workers. All that can go wrong has one outcome, so that nobody learns from it.
-import { createHash } from 'node:crypto'
+import { createHash, type KeyObject } from 'node:crypto'
 import {
   decrypt,
   decryptSessionKeys,
@@ -8,7 +8,7 @@ import {
   PacketList,
   PublicKeyEncryptedSessionKeyPacket,
   readMessage,
-  readPrivateKeys,
+  type AnyKeyPacket,
   type DecryptedSessionKey,
   type KeyID,
   type PrivateKey,
@@ -17,6 +17,8 @@ import { PermError } from '../errors.ts'
 import { cipherOf, STRONG_CIPHERS, WEAK_CIPHERS, type Cipher } from './library.ts'
 import { MOST_HIDDEN_TRIES, MOST_NAMED_TRIES, MOST_SIGNATURES } from './limits.ts'
 import { findData } from './packets.ts'
+import type { ParsedKeys } from './parsed-keys.ts'
+import { rsaKeyOf, rsaSessionKey, type RsaNumbers } from './rsa-session-key.ts'
 
 export interface Opened {
   readonly content: Uint8Array
@@ -33,14 +35,15 @@ export interface Opened {
 
 interface OpenArgs {
   readonly message: Uint8Array
-  readonly secretKeys: Uint8Array
+  readonly secretKeys: readonly Uint8Array[]
   readonly weakCiphers: 'open' | 'refuse'
 }
 
-export async function open({ message, secretKeys, weakCiphers }: OpenArgs): Promise<Opened> {
+export async function open(args: OpenArgs, parsed: ParsedKeys): Promise<Opened> {
+  const { message, secretKeys, weakCiphers } = args
   try {
     const dataAt = findData(message)
-    const keys = await readPrivateKeys({ binaryKeys: secretKeys })
+    const keys = await parsed.secretKeys(secretKeys)
     const ciphers = [...STRONG_CIPHERS, ...(weakCiphers === 'open' ? WEAK_CIPHERS : [])]
     const sessionKeys = await readMessage({ binaryMessage: message })
     return await openWith(
@@ -89,14 +92,9 @@ function sealedKeys(message: Message<Uint8Array>): SealedSessionKey[] {
     .filterByTag(enums.packet.publicKeyEncryptedSessionKey)
     .flatMap((packet) =>
       packet instanceof PublicKeyEncryptedSessionKeyPacket
-        ? [{ keyId: keyIdOf(packet), bytes: packet.write() }]
+        ? [{ keyId: fieldsOf(packet).publicKeyID, bytes: packet.write() }]
         : [],
     )
-}
-
-// Its types leave the field out.
-function keyIdOf(packet: PublicKeyEncryptedSessionKeyPacket): KeyID {
-  return (packet as unknown as { readonly publicKeyID: KeyID }).publicKeyID
 }
 
 interface Attempt {
@@ -126,7 +124,7 @@ function* attempts(
   }
 }
 
-/** Several for RSA, of which at most one is the true one: what is random keeps the time the same. */
+/** Those that may be in it: of RSA always one, which is the true one or nobody's. */
 async function sessionKeysOf(
   sealed: Uint8Array,
   key: PrivateKey,
@@ -134,17 +132,47 @@ async function sessionKeysOf(
 ): Promise<DecryptedSessionKey[]> {
   const copy = new PublicKeyEncryptedSessionKeyPacket() // the library uses it up
   copy.read(sealed)
+  const { publicKeyAlgorithm, publicKeyID, encrypted, version } = fieldsOf(copy)
+  if (RSA.includes(publicKeyAlgorithm)) {
+    // To read old mail is no matter of dates: so it is without one.
+    const found = await key.getDecryptionKeys(publicKeyID, null).catch(() => [])
+    return found
+      .map(({ keyPacket }) => rsaKey(keyPacket))
+      .filter((one) => one !== undefined)
+      .map((one) => rsaSessionKey(one, { encrypted: encrypted.c, version }, ciphers))
+  }
   const list = new PacketList<PublicKeyEncryptedSessionKeyPacket>()
   list.push(copy)
-  return decryptSessionKeys({
-    message: new Message(list),
-    decryptionKeys: key,
-    config: {
-      constantTimePKCS1DecryptionSupportedSymmetricAlgorithms: new Set(
-        ciphers.map((name) => enums.symmetric[name]),
-      ),
-    },
-  }).catch(() => [])
+  return decryptSessionKeys({ message: new Message(list), decryptionKeys: key }).catch(() => [])
+}
+
+const RSA: readonly number[] = [enums.publicKey.rsaEncryptSign, enums.publicKey.rsaEncrypt]
+
+/** What the types of the library leave out. */
+interface SessionKeyFields {
+  readonly version: 3 | 6
+  readonly publicKeyID: KeyID
+  readonly publicKeyAlgorithm: number
+  /** Of RSA a number. */
+  readonly encrypted: { readonly c: Uint8Array }
+}
+
+function fieldsOf(packet: PublicKeyEncryptedSessionKeyPacket): SessionKeyFields {
+  return packet as unknown as SessionKeyFields
+}
+
+const rsaKeys = new WeakMap<object, KeyObject>()
+
+/** undefined: of another kind, or without its secret half. */
+function rsaKey(packet: AnyKeyPacket): KeyObject | undefined {
+  const held = rsaKeys.get(packet)
+  if (held) return held
+  if (!RSA.includes(packet.algorithm) || !('privateParams' in packet)) return undefined
+  const { publicParams, privateParams } = packet
+  if (!privateParams) return undefined
+  const made = rsaKeyOf({ ...publicParams, ...privateParams } as RsaNumbers)
+  rsaKeys.set(packet, made)
+  return made
 }
 
 async function contentOf(

@@ -17,14 +17,11 @@ export function createOpenPgpPool(options: Omit<PoolOptions, 'entry'>): OpenPgpP
   })
 }
 
-/** Keys one after the other, as the jobs take them. What comes out holds secrets if what goes in does. */
-export function joined(keys: readonly (Uint8Array | SecretBytes)[]): Uint8Array {
-  const bytes = keys.map((key) => (key instanceof SecretBytes ? key.bytes : key))
-  const all = new Uint8Array(bytes.reduce((sum, { length }) => sum + length, 0))
-  let at = 0
-  for (const one of bytes) {
-    all.set(one, at)
-    at += one.length
-  }
-  return all
+/** Each in an array of its own, for a job; those of secrets are the caller's, who wipes them. */
+export function copies(keys: readonly (Uint8Array | SecretBytes)[]): Uint8Array[] {
+  return keys.map((key) => Uint8Array.from(key instanceof SecretBytes ? key.bytes : key))
+}
+
+export function wipe(secrets: readonly Uint8Array[]): void {
+  for (const secret of secrets) secret.fill(0)
 }

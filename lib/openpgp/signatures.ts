@@ -9,8 +9,8 @@ import {
   type Key,
   type SignaturePacket,
 } from 'openpgp'
-import { parse } from './certificates.ts'
 import { MOST_SIGNATURES } from './limits.ts'
+import type { ParsedKeys } from './parsed-keys.ts'
 
 export type SignatureFacts =
   | { readonly status: 'good'; readonly fingerprint: string }
@@ -23,14 +23,14 @@ export type SignatureFacts =
 interface VerifyArgs {
   readonly content: Uint8Array
   readonly signatures: Uint8Array
-  readonly certificates: Uint8Array
+  readonly certificates: readonly Uint8Array[]
 }
 
 /** Of content that has none, or whose signatures are none or too many: nothing. */
-export async function verify(args: VerifyArgs): Promise<SignatureFacts[]> {
+export async function verify(args: VerifyArgs, parsed: ParsedKeys): Promise<SignatureFacts[]> {
   const packets = await packetsOf(args.signatures)
   if (packets.length === 0 || packets.length > MOST_SIGNATURES) return []
-  const keys = await parse(args.certificates)
+  const keys = await parsed.certificates(args.certificates)
   return Promise.all(packets.map((packet) => factsOf(packet, keys, args.content)))
 }
 

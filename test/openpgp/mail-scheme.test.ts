@@ -144,7 +144,7 @@ describe('OpenPGP as a scheme', () => {
 
   it('does not sign with a key that has expired', async () => {
     const brief = await newKey(pool, ALICE, { expiresSeconds: 1 })
-    while ((await pool.run('problemWith', { certificate: brief.certificate })) === undefined);
+    while ((await pool.run('problemWith', { certificates: [brief.certificate] })) === undefined);
     const scheme = schemeOf({
       pool,
       known: { [BOB]: [{ key: bob }] },
