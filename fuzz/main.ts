@@ -8,6 +8,7 @@ import { createRandom, mutate, pump } from './mutation.ts'
 import { superLinear } from './pace.ts'
 import type { Target } from './target.ts'
 import { REPORT_TARGETS } from './report-targets.ts'
+import { smimeTargets } from './smime-targets.ts'
 import { textTargets } from './text-targets.ts'
 
 const DEFAULT_INPUTS = 1_000_000
@@ -66,7 +67,12 @@ async function main(): Promise<void> {
   const seed = Number(values.seed ?? Date.now() % 1_000_000)
   if (!Number.isSafeInteger(inputs) || inputs < 1 || !Number.isSafeInteger(seed))
     throw new TypeError('--inputs and --seed take whole numbers')
-  const targets = [...textTargets(), ...REPORT_TARGETS, ...(await byteTargets())].filter(
+  const targets = [
+    ...textTargets(),
+    ...REPORT_TARGETS,
+    ...(await byteTargets()),
+    ...smimeTargets(),
+  ].filter(
     ({ name }) => positionals.length === 0 || positionals.some((word) => name.includes(word)),
   )
   if (targets.length === 0) throw new TypeError('no target has such a name')
