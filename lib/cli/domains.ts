@@ -2,6 +2,7 @@
 import { HishoError, PermError, TempError } from '../errors.ts'
 import { decide } from '../protection/decision.ts'
 import type { DomainRule } from '../protection/domain-rule.ts'
+import { EXEMPTIONS } from '../protection/exemption.ts'
 import { parseDomainTable } from '../protection/domain-table.ts'
 import { SCHEME_KINDS } from '../services/schemes.ts'
 import type { Context } from './context.ts'
@@ -35,6 +36,9 @@ export async function listDomains(
         'ENCRYPT',
         'SCHEMES',
         'ON LOOKUP FAILURE',
+        'ON NO KEY',
+        'ANSWER IN CLEAR',
+        'EXEMPT',
         'TRUST',
         'NO SIGNATURE',
         'BAD SIGNATURE',
@@ -46,6 +50,9 @@ export async function listDomains(
         rule.encrypt,
         [rule.schemes.join(','), ...settingTexts(rule.settings)].join(' '),
         rule.onLookupFailure,
+        rule.onNoKey,
+        rule.replyPlain,
+        exemptText(rule.exempt),
         rule.paramsTrust.join(','),
         rule.missingSignature,
         rule.failedSignature,
@@ -54,6 +61,11 @@ export async function listDomains(
       ]),
     ),
   )
+}
+
+function exemptText(exempt: DomainRule['exempt']): string {
+  if (exempt.length === EXEMPTIONS.length) return 'all'
+  return exempt.join(',') || 'none'
 }
 
 function settingTexts(settings: DomainRule['settings']): string[] {
@@ -101,17 +113,25 @@ export async function checkDomains(
   if (json) terminal.json(fate.view)
   else
     terminal.line(
-      `${fate.view.domain}: ${fate.view.outcome} (${fate.view.reason}; line ${fate.view.rule})`,
+      `${fate.view.address ?? fate.view.domain}: ${fate.view.outcome} (${fate.view.reason}; line ${fate.view.rule})`,
     )
   return fate.code
 }
 
-type Outcome = 'encrypted' | 'clear' | 'deferred' | 'refused'
+type Outcome = 'encrypted' | 'clear' | 'held' | 'deferred' | 'refused'
+
+const OUTCOMES = {
+  seal: 'encrypted',
+  ciphertext: 'encrypted',
+  clear: 'clear',
+  hold: 'held',
+} as const
 
 interface Fate {
   readonly code: ExitCode
   readonly view: {
     readonly domain: string
+    readonly address?: string
     readonly rule: string
     readonly outcome: Outcome
     readonly reason: string
@@ -121,19 +141,20 @@ interface Fate {
 async function fateOf(context: Context, target: string): Promise<Fate> {
   const services = context.services('with-table')
   const { normalizeAddress, schemes } = services
-  const domain = target.includes('@')
-    ? asUsage(target, normalizeAddress).replace(/^.*@/s, '')
-    : parseDomain(target)
+  const isAddress = target.includes('@')
+  const wanted = isAddress ? asUsage(target, normalizeAddress) : parseDomain(target)
+  const domain = wanted.slice(wanted.lastIndexOf('@') + 1)
   const table = services.table.current()
-  const rule = table.isLocal(domain) ? 'local' : table.ruleFor(domain).pattern
+  const governing = isAddress ? table.ruleForAddress(wanted) : table.ruleFor(domain)
+  const rule = table.isLocal(domain) ? 'local' : governing.pattern
   const fate = (code: ExitCode, outcome: Outcome, reason: string): Fate => ({
     code,
-    view: { domain, rule, outcome, reason },
+    view: { domain, ...(isAddress && { address: wanted }), rule, outcome, reason },
   })
   try {
     const options = { table, schemes, normalizeAddress, log: context.log }
-    const { kind, reason } = await decide(domain, undefined, options)
-    return fate(EXIT.ok, kind === 'seal' ? 'encrypted' : 'clear', reason)
+    const { kind, reason } = await decide(wanted, undefined, options)
+    return fate(kind === 'hold' ? EXIT.tempFail : EXIT.ok, OUTCOMES[kind], reason)
   } catch (error) {
     if (!(error instanceof HishoError)) throw error
     const outcome = error instanceof TempError ? 'deferred' : 'refused'

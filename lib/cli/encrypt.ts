@@ -95,7 +95,14 @@ async function offerFor(
   services: Services,
   terminal: Terminal,
 ): Promise<Offer> {
-  const { schemes, paramsTrust, settings, encrypt } = services.table.current().ruleFor(domain)
+  const table = services.table.current()
+  const [rule, ...others] = new Set(addresses.map((address) => table.ruleForAddress(address)))
+  if (!rule || others.length > 0)
+    throw new PermError(
+      'cli/usage',
+      `recipients with lines of their own in the table (${[rule, ...others].map((one) => one?.pattern).join(', ')}): seal a copy for each`,
+    )
+  const { schemes, paramsTrust, settings, encrypt } = rule
   for (const name of schemes) {
     const scheme = services.schemes.find((known) => known.name === name)
     const offer = await scheme?.offer({ domain, addresses, trust: paramsTrust, settings })

@@ -1,8 +1,7 @@
 // Values of options and arguments, as they come from the command line. What is wrong with one is a usage error.
 import { InvalidArgumentError } from 'commander'
 import { TRUST_SOURCES, type TrustSource } from '../mail/scheme.ts'
-import { FLOORS, TRANSPORTS, type Floor, type Transport } from '../mail/transport.ts'
-import type { EncryptMode, OnLookupFailure, SignatureAction } from '../protection/domain-rule.ts'
+import { EXEMPTIONS, type Exemption } from '../protection/exemption.ts'
 import { SCHEME_KINDS } from '../services/schemes.ts'
 import type { MasterKeyScheme, Period } from '../vault/contents.ts'
 import { isDay, type Day } from '../tlsrpt/day.ts'
@@ -10,9 +9,6 @@ import { parseDomain } from './kgc.ts'
 
 const PERIODS: readonly Period[] = ['none', 'day', 'week', 'month']
 const KEY_SCHEMES: readonly MasterKeyScheme[] = ['bf', 'cc', 'bb2']
-const ENCRYPT_MODES: readonly EncryptMode[] = ['never', 'opportunistic', 'required']
-const SIGNATURE_ACTIONS: readonly SignatureAction[] = ['accept', 'mark', 'reject']
-const ON_LOOKUP_FAILURE: readonly OnLookupFailure[] = ['defer', 'send_plain']
 
 export function asPeriod(text: string): Period {
   return oneOf(PERIODS, text)
@@ -40,28 +36,8 @@ export function asDate(text: string): Date {
   return date
 }
 
-export function asEncryptMode(text: string): EncryptMode {
-  return oneOf(ENCRYPT_MODES, text)
-}
-
-export function asSignatureAction(text: string): SignatureAction {
-  return oneOf(SIGNATURE_ACTIONS, text)
-}
-
-export function asTransport(text: string): Transport {
-  return oneOf(TRANSPORTS, text)
-}
-
-export function asFloor(text: string): Floor {
-  return oneOf(FLOORS, text)
-}
-
 export function asTrustSources(text: string): readonly TrustSource[] {
   return asList(text).map((source) => oneOf(TRUST_SOURCES, source))
-}
-
-export function asOnLookupFailure(text: string): OnLookupFailure {
-  return oneOf(ON_LOOKUP_FAILURE, text)
 }
 
 export function asList(text: string): readonly string[] {
@@ -126,6 +102,15 @@ export function asDuration(text: string): number {
   const seconds = Number(count) * SECONDS[unit === 'd' || unit === 'm' ? unit : 'y']
   if (!(seconds > 0)) throw new InvalidArgumentError('It must be like 90d, 6m, 2y, or never.')
   return seconds
+}
+
+/** A parser for one of these words. */
+export function word<T extends string>(known: readonly T[]): (text: string) => T {
+  return (text) => oneOf(known, text)
+}
+
+export function asExemptions(text: string): readonly Exemption[] {
+  return asList(text).map((kind) => oneOf(EXEMPTIONS, kind))
 }
 
 function oneOf<T extends string>(known: readonly T[], text: string): T {

@@ -2,35 +2,19 @@
 import { createReadStream } from 'node:fs'
 import { Command } from 'commander'
 import { PermError } from '../errors.ts'
-import type { TrustSource } from '../mail/scheme.ts'
-import { FLOORS, TRANSPORTS, type Floor, type Transport } from '../mail/transport.ts'
-import type { EncryptMode, OnLookupFailure, SignatureAction } from '../protection/domain-rule.ts'
 import type { Period } from '../vault/contents.ts'
 import { acceptParameters } from './accept.ts'
 import type { Context } from './context.ts'
 import { decrypt } from './decrypt.ts'
-import { checkDomains, listDomains, removeDomain, setDomain } from './domains.ts'
 import { doctor } from './doctor/doctor.ts'
 import { encrypt } from './encrypt.ts'
 import type { ExitCode } from './exit-code.ts'
 import { init } from './init.ts'
 import { initKgc } from './init-kgc.ts'
 import { inspect } from './inspect.ts'
-import {
-  asDomain,
-  asEncryptMode,
-  asList,
-  asOnLookupFailure,
-  asPeriod,
-  asFloor,
-  asSignatureAction,
-  asTransport,
-  asTrustSources,
-  collectDomains,
-  collectSettings,
-  collectTexts,
-} from './options.ts'
+import { asDomain, asPeriod, collectDomains, collectTexts } from './options.ts'
 import { checkParameters, showParameters } from './params.ts'
+import { addDomains } from './program-domains.ts'
 import { addHeld } from './program-held.ts'
 import { addCa } from './program-ca.ts'
 import { addAccident, addKgc } from './program-keys.ts'
@@ -152,75 +136,6 @@ function addParams(program: Command, run: Run): void {
     .option('--yes', 'do not ask')
     .action(async (domain: string, { yes = false }: { yes?: boolean }) => {
       await run((context) => acceptParameters(context, domain, { yes }))
-    })
-}
-
-interface RuleOptions {
-  readonly encrypt?: EncryptMode
-  readonly schemes?: readonly string[]
-  readonly set?: Readonly<Record<string, unknown>>
-  readonly onLookupFailure?: OnLookupFailure
-  readonly paramsTrust?: readonly TrustSource[]
-  readonly missingSignature?: SignatureAction
-  readonly failedSignature?: SignatureAction
-  readonly transport?: Transport
-  readonly floor?: Floor
-}
-
-function addDomains(program: Command, run: Run): void {
-  const domains = program.command('domains').description('the table of domains, hisho.yaml')
-  domains
-    .command('list')
-    .option('--json', 'for scripts')
-    .action(async ({ json = false }: Json) => {
-      await run((context) => listDomains(context, { json }))
-    })
-  domains
-    .command('set')
-    .description('what is owed to a domain; comments in the file stay')
-    .argument('<domain>', 'a domain, *.domain or *')
-    .option('--encrypt <mode>', 'never, opportunistic, required', asEncryptMode)
-    .option('--schemes <names>', 'separated by commas, the preferred one first', asList)
-    .option(
-      '--set <key=value>',
-      'a key of a scheme, such as suite=aes-256-gcm; may be given again',
-      collectSettings,
-    )
-    .option('--on-lookup-failure <what>', 'defer, send_plain', asOnLookupFailure)
-    .option('--params-trust <sources>', 'of dnssec, doh, well_known, continuity', asTrustSources)
-    .option('--missing-signature <what>', 'accept, mark, reject', asSignatureAction)
-    .option('--failed-signature <what>', 'accept, mark, reject', asSignatureAction)
-    .option('--transport <what>', TRANSPORTS.join(', '), asTransport)
-    .option('--floor <what>', FLOORS.join(', '), asFloor)
-    .action(async (domain: string, options: RuleOptions) => {
-      const { encrypt: mode, schemes, set: settings, onLookupFailure, paramsTrust } = options
-      const { missingSignature, failedSignature, transport, floor } = options
-      const change = {
-        ...(mode && { encrypt: mode }),
-        ...(schemes && { schemes, scheme: undefined }),
-        ...settings,
-        ...(onLookupFailure && { on_lookup_failure: onLookupFailure }),
-        ...(paramsTrust && { params_trust: paramsTrust }),
-        ...(missingSignature && { missing_signature: missingSignature }),
-        ...(failedSignature && { failed_signature: failedSignature }),
-        ...(transport && { transport }),
-        ...(floor && { floor }),
-      }
-      await run((context) => setDomain(context, domain, change))
-    })
-  domains
-    .command('remove')
-    .argument('<domain>', 'as in the table')
-    .action(async (domain: string) => {
-      await run((context) => removeDomain(context, domain))
-    })
-  domains
-    .command('check')
-    .description('whether the table is good, or what mail to an address would get right now')
-    .argument('[address]', 'an address or a domain')
-    .option('--json', 'for scripts')
-    .action(async (target: string | undefined, { json = false }: Json) => {
-      await run((context) => checkDomains(context, target, { json }))
     })
 }
 

@@ -4,7 +4,15 @@ import { PermError } from '../errors.ts'
 import { normalizeDomain } from '../ibe/mail-domain.ts'
 import type { TrustSource } from '../mail/scheme.ts'
 import type { Floor, Transport } from '../mail/transport.ts'
-import type { EncryptMode, OnLookupFailure, SignatureAction } from '../protection/domain-rule.ts'
+import { asPattern, isAddressPattern } from '../protection/domain-pattern.ts'
+import type {
+  EncryptMode,
+  OnLookupFailure,
+  OnNoKey,
+  ReplyPlain,
+  SignatureAction,
+} from '../protection/domain-rule.ts'
+import type { Exemption } from '../protection/exemption.ts'
 import { parseDomainTable } from '../protection/domain-table.ts'
 import { SCHEME_KINDS } from '../services/schemes.ts'
 import { writeAtomically } from '../disk/atomic-file.ts'
@@ -16,6 +24,9 @@ export interface RuleChange {
   readonly encrypt?: EncryptMode
   readonly schemes?: readonly string[]
   readonly on_lookup_failure?: OnLookupFailure
+  readonly on_no_key?: OnNoKey
+  readonly reply_plain?: ReplyPlain
+  readonly exempt?: readonly Exemption[]
   readonly params_trust?: readonly TrustSource[]
   readonly missing_signature?: SignatureAction
   readonly failed_signature?: SignatureAction
@@ -86,15 +97,19 @@ export function withoutRule(pattern: string): Edit {
   }
 }
 
-/** As the table has it: a domain, `*.domain` or `*`, in A-labels and lower case. PermError cli/usage. */
+/** As the table has it: a domain, `*.domain`, `*` or an address, in A-labels and lower case. PermError cli/usage. */
 export function parsePattern(text: string): string {
+  const usage = `${JSON.stringify(text)} is no domain, *.domain, *, nor an address`
   try {
     if (text === '*') return text
+    if (isAddressPattern(text)) {
+      const address = asPattern(text)
+      if (address === undefined) throw new PermError('cli/usage', usage)
+      return address
+    }
     return text.startsWith('*.') ? `*.${normalizeDomain(text.slice(2))}` : normalizeDomain(text)
   } catch (cause) {
-    throw new PermError('cli/usage', `${JSON.stringify(text)} is no domain, *.domain or *`, {
-      cause,
-    })
+    throw new PermError('cli/usage', usage, { cause })
   }
 }
 

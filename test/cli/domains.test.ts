@@ -42,7 +42,7 @@ describe('hisho domains', () => {
     assert.match(table(), /# the table[^]*# ours[^]*# partners[^]*# first[^]*# for now/)
     assert.match(
       (await domains('list')).text,
-      /^b\.example +required +ibe,bb2 +defer +dnssec,.* accept +mark +policy +none$/m,
+      /^b\.example +required +ibe,bb2 +defer +reject +reject +none +dnssec,.* accept +mark +policy +none$/m,
     )
     const trust = ['--params-trust', 'dnssec, well_known', '--missing-signature', 'reject']
     assert.equal((await domains('set', 'b.example', ...trust)).code, 0)
@@ -105,5 +105,23 @@ describe('hisho domains', () => {
       ['x@silent.example', 75, 'deferred', '*'],
     ])
     assert.equal((await domains('check', 'a@b@c d')).code, 64)
+  })
+
+  it('lines of one address, and what becomes of mail without a key', async () => {
+    const set = (...words: string[]) => domains('set', ...words)
+    const line = ['Carol@KEYS.example', '--encrypt', 'required', '--on-no-key', 'hold']
+    assert.equal((await set(...line, '--exempt', 'dsn,tlsrpt', '--schemes', 'age')).code, 0)
+    const { text } = await domains('list')
+    assert.match(text, /^carol@keys\.example +required +age +defer +hold +reject +dsn,tlsrpt +/m)
+    const carol = await domains('check', 'carol@keys.example')
+    assert.equal(carol.code, 75)
+    assert.match(carol.text, /^carol@keys\.example: held \(.*; line carol@keys\.example\)/)
+    assert.equal((await domains('check', 'dave@keys.example')).code, 0)
+    assert.equal((await set('carol@keys.example', '--on-no-key', 'send_plain')).code, 78)
+    assert.equal((await set('carol@keys.example', '--exempt', '')).code, 0)
+    assert.equal((await set('carol@keys.example', '--exempt', 'spam')).code, 64)
+    assert.equal((await set('*@keys.example', '--encrypt', 'never')).code, 64)
+    assert.equal((await set('a@@b', '--encrypt', 'never')).code, 64)
+    assert.equal((await domains('remove', 'carol@keys.example')).code, 0)
   })
 })

@@ -197,7 +197,182 @@ describe('what mail to a domain gets', () => {
   })
 })
 
+/** Knows keys of users, and asks nobody about their domain. */
+function userScheme(name: string, ...users: readonly string[]): Scheme & { asked: string[][] } {
+  const asked: string[][] = []
+  return {
+    asked,
+    name,
+    detect: () => false,
+    open: async () => ({ status: 'closed', reason: 'never' }),
+    offer: async ({ addresses }) => {
+      asked.push([...addresses])
+      const known = addresses.filter((address) => users.includes(address))
+      if (known.length === 0) return undefined
+      const description = `${name} ${known.join(' ')}`
+      return { scheme: name, description, addresses: known, seal: (_to, message) => message }
+    },
+  }
+}
+
+describe('keys of users', () => {
+  const table =
+    "domains: { k.example: { schemes: [psk, ibe] }, 'eve@k.example': { encrypt: never } }"
+  const all = ['ann@k.example', 'Bob@k.example', 'cyd@k.example', 'eve@k.example']
+  const shown = `To: ${all.join(', ')}\r\n`
+
+  it('C21: whom the first scheme does not reach the next one is asked for; each has exactly one', async () => {
+    const users = userScheme('psk', 'ann@k.example', 'bob@k.example')
+    const other = userScheme('ibe', 'ann@k.example', 'cyd@k.example')
+    const groups = await planned(all, shown, options(table, other, users))
+    assert.deepEqual(groups, [
+      'clear eve@k.example: eve@k.example: never',
+      'seal ann@k.example Bob@k.example: psk ann@k.example bob@k.example',
+      'seal cyd@k.example: ibe cyd@k.example',
+    ])
+    assert.deepEqual(other.asked, [['cyd@k.example']])
+  })
+
+  it('C21: who has none of all is served as the line says, and the others as ever', async () => {
+    const users = userScheme('psk', 'ann@k.example')
+    const none = scheme('ibe', () => 'none')
+    const groups = await planned(
+      ['ann@k.example', 'bob@k.example'],
+      shown,
+      options(table, none, users),
+    )
+    assert.deepEqual(groups, [
+      'clear bob@k.example: no key for k.example',
+      'seal ann@k.example: psk ann@k.example',
+    ])
+    const strict = table.replace('schemes:', 'encrypt: required, schemes:')
+    const refused = planned(['ann@k.example', 'bob@k.example'], shown, options(strict, none, users))
+    await assert.rejects(refused, { code: 'protection/no-key' })
+  })
+
+  it('a domain that has a key as such is asked once, whatever the number of its users', async () => {
+    let asked = 0
+    const domain = scheme('ibe', () => {
+      asked++
+      return 'offer'
+    })
+    await planned(all.slice(0, 3), shown, options(table, domain))
+    assert.equal(asked, 1)
+  })
+
+  it('C21: one that is not trusted gives way to another scheme where encryption is required', async () => {
+    const strict = 'domains: { k.example: { encrypt: required, schemes: [psk, ibe] } }'
+    const untrusted = scheme('psk', () => 'untrusted offer')
+    const good = scheme('ibe', () => 'offer')
+    assert.deepEqual(await planned(['ann@k.example'], '', options(strict, untrusted, good)), [
+      'seal ann@k.example: ibe offer',
+    ])
+    const worse = scheme('ibe', () => 'none')
+    await assert.rejects(planned(['ann@k.example'], '', options(strict, untrusted, worse)), {
+      code: 'keys/untrusted',
+    })
+  })
+
+  it('C17: while nobody can say, a broken key of another scheme is not taken for the whole answer', async () => {
+    const world = options(
+      table,
+      scheme('psk', () => BROKEN),
+      scheme('ibe', () => TEMP),
+    )
+    await assert.rejects(planned(['ann@k.example'], '', world), { code: 'dns/servfail' })
+  })
+})
+
+describe('without a key', () => {
+  const none = scheme('ibe', () => 'none')
+  const at = async (line: string, more: Partial<OutgoingOptions> = {}): Promise<string> => {
+    const table = `domains: { k.example: { schemes: [ibe], ${line} } }`
+    try {
+      const [group] = await planned(['x@k.example'], '', { ...options(table, none), ...more })
+      return group?.split(' ')[0] ?? ''
+    } catch (error) {
+      assert.ok(error instanceof HishoError, String(error))
+      return `${error.status} ${error.code}`
+    }
+  }
+  const REFUSED = '5.7.3 protection/no-key'
+  const yes = async (): Promise<boolean> => true
+  const no = async (): Promise<boolean> => false
+  const raised = { raisedBy: 'subject [secure]' }
+  const cases: readonly [line: string, more: Partial<OutgoingOptions>, expected: string][] = [
+    ['encrypt: required', {}, REFUSED],
+    ['encrypt: required, on_no_key: hold', {}, 'hold'],
+    ['encrypt: opportunistic', {}, 'clear'],
+    ['encrypt: opportunistic, on_no_key: hold', {}, 'hold'],
+    ['encrypt: opportunistic, on_no_key: reject', {}, REFUSED],
+    ['encrypt: never, on_no_key: reject', {}, 'clear'],
+    ['encrypt: opportunistic', raised, REFUSED],
+    ['encrypt: never', raised, REFUSED],
+    ['encrypt: opportunistic, on_no_key: hold', raised, 'hold'],
+    ['encrypt: opportunistic', { answersEncrypted: yes }, REFUSED],
+    ['encrypt: opportunistic, reply_plain: hold', { answersEncrypted: yes }, 'hold'],
+    ['encrypt: opportunistic, reply_plain: allow', { answersEncrypted: yes }, 'clear'],
+    ['encrypt: opportunistic', { answersEncrypted: no }, 'clear'],
+    ['encrypt: never', { answersEncrypted: yes }, 'clear'],
+  ]
+  for (const [line, more, expected] of cases)
+    it(`C17 C18 C20: { ${line} }${more.raisedBy ? ', asked for by the sender' : ''}${more.answersEncrypted === yes ? ', an answer to encrypted mail' : ''}: ${expected}`, async () =>
+      assert.equal(await at(line, more), expected))
+
+  it('C20: nor does an answer go in clear because a look-up failed or a key is broken', async () => {
+    for (const failure of [TEMP, BROKEN]) {
+      const table = 'domains: { k.example: { on_lookup_failure: send_plain } }'
+      const world = options(
+        table,
+        scheme('ibe', () => failure),
+      )
+      const plan_ = planned(['x@k.example'], '', { ...world, answersEncrypted: yes })
+      await assert.rejects(plan_, { code: 'protection/no-key' })
+    }
+  })
+
+  it('C17: a broken key is waited for where nothing may go in clear', async () => {
+    const table = 'domains: { k.example: { on_no_key: reject } }'
+    const world = options(
+      table,
+      scheme('ibe', () => BROKEN),
+    )
+    await assert.rejects(planned(['x@k.example'], '', world), TempError)
+  })
+
+  it('C22: what is exempt is not encrypted, although there is a key; nothing is where the sender asks for it', async () => {
+    const world = options(
+      'domains: { k.example: {}, r.example: { encrypt: required }, n.example: { encrypt: required, exempt: [dsn] } }',
+      scheme('ibe', () => 'offer'),
+    )
+    const exemptionOf = async () => 'dsn' as const
+    const of = (address: string, more: Partial<OutgoingOptions> = {}) =>
+      planned([address], '', { ...world, exemptionOf, ...more })
+    assert.deepEqual(await of('x@k.example'), ['clear x@k.example: dsn: exempt (k.example)'])
+    assert.deepEqual(await of('x@n.example'), ['clear x@n.example: dsn: exempt (n.example)'])
+    assert.match((await of('x@r.example'))[0] ?? '', /^seal /)
+    for (const address of ['x@k.example', 'x@n.example'])
+      assert.match((await of(address, raised))[0] ?? '', /^seal /)
+  })
+})
+
 const to = (address: string) => ({ address, domain: address.slice(address.lastIndexOf('@') + 1) })
+
+/** As `plan`, with the reasons. */
+async function planned(
+  addresses: readonly string[],
+  header: string,
+  world: OutgoingOptions,
+): Promise<string[]> {
+  const fields = parseFields(new TextEncoder().encode(header))
+  const groups = await planOutgoing(addresses.map(to), fields, undefined, world)
+  return groups
+    .map(
+      ({ decision, recipients }) =>
+        `${decision.kind} ${recipients.map(({ address }) => address).join(' ')}: ${decision.reason}`,
+    )
+    .sort()
+}
 
 async function plan(
   addresses: readonly string[],

@@ -10,6 +10,7 @@ import { checkSettings, checkTable, checkVault } from './files.ts'
 import { fail, type Finding, type Status } from './finding.ts'
 import { checkPackage, checkVersion, findHaraka } from './haraka-package.ts'
 import { checkConnection, checkHttp, checkPlugins, checkTimeouts } from './haraka-settings.ts'
+import { checkHeld } from './held.ts'
 import { checkKgc } from './kgc.ts'
 import { checkDns, checkPublished, checkRedis, checkRequired, checkSchemes } from './network.ts'
 import { checkStore } from './store.ts'
@@ -73,6 +74,7 @@ async function examine(context: Context, harakaPackage: string | undefined): Pro
     finding,
     ...vault.findings,
     checkStore(settings, haraka),
+    await checkHeld(context, settings),
     checkClock(context, files, vault.contents),
     dns,
     ...published.flat(),

@@ -3,6 +3,7 @@ import { createRedisCache } from '../../cache/redis.ts'
 import { formatServer } from '../../dns/servers.ts'
 import { HishoError } from '../../errors.ts'
 import { decide } from '../../protection/decision.ts'
+import { isOwed } from '../../protection/domain-rule.ts'
 import type { DomainTable } from '../../protection/domain-table.ts'
 import type { SharedSettings } from '../../services/settings.ts'
 import { SCHEME_KINDS } from '../../services/schemes.ts'
@@ -97,15 +98,16 @@ function checkRotation(
 /** Domains for which the table requires encryption: mail for them must be able to go. */
 export async function checkRequired(context: Context, table: DomainTable): Promise<Finding[]> {
   const { schemes, normalizeAddress } = context.services('without-table')
-  const named = table.rules.filter(
-    ({ pattern, encrypt }) => encrypt === 'required' && !pattern.startsWith('*'),
-  )
+  const named = table.rules.filter((rule) => isOwed(rule) && !rule.pattern.startsWith('*'))
   return Promise.all(
     named.map(async ({ pattern, schemes: schemesOf }) => {
       const check = `required: ${pattern}`
       try {
         const options = { table, schemes, normalizeAddress, log: context.log }
-        return ok(check, (await decide(pattern, undefined, options)).reason)
+        const { kind, reason } = await decide(pattern, undefined, options)
+        return kind === 'hold'
+          ? warn(check, reason, `mail for it is kept: hisho held list, hisho lookup ${pattern}`)
+          : ok(check, reason)
       } catch (error) {
         const changed = error instanceof HishoError && error.code === 'keys/untrusted'
         const advice = changed
