@@ -4,6 +4,7 @@
 import { performance } from 'node:perf_hooks'
 import { parseArgs } from 'node:util'
 import { byteTargets } from './byte-targets.ts'
+import { certificateTargets } from './certificate-targets.ts'
 import { createRandom, mutate, pump } from './mutation.ts'
 import { superLinear } from './pace.ts'
 import type { Target } from './target.ts'
@@ -72,6 +73,7 @@ async function main(): Promise<void> {
     ...REPORT_TARGETS,
     ...(await byteTargets()),
     ...smimeTargets(),
+    ...(await certificateTargets()),
   ].filter(
     ({ name }) => positionals.length === 0 || positionals.some((word) => name.includes(word)),
   )

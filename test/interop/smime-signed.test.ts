@@ -139,7 +139,10 @@ describe('signatures with openssl cms', { skip: installed('openssl', 'openssl') 
       const detached = signedByUs(kind, 'detached')
       assert.deepEqual(verify(detached, '-content', put('content', CONTENT)), CONTENT)
       assert.equal(holds(peer, 'to the peer', SIGNED_TO.changed, kind), 'yes')
-      assert.throws(() => verify(detached, '-content', put('content', `${CONTENT}.`)), /content verify error/)
+      assert.throws(
+        () => verify(detached, '-content', put('content', `${CONTENT}.`)),
+        /content verify error/,
+      )
       assert.equal(holds(peer, 'from the peer', SIGNED_FROM.opaque, kind), 'yes')
       assert.equal(await statusOf(sign(kind, '-nodetach')), 'good')
       assert.equal(holds(peer, 'from the peer', SIGNED_FROM.detached, kind), 'yes')
