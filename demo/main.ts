@@ -16,6 +16,7 @@ import {
 } from '../test/support/site.ts'
 import { submit } from '../test/support/smtp-client.ts'
 import { startSink } from '../test/support/smtp-sink.ts'
+import { TABLE, writeToFourSites } from './four-sites.ts'
 import { startPolicyHost } from './policy-host.ts'
 
 const colour = process.stdout.isTTY && !process.env['NO_COLOR']
@@ -226,6 +227,16 @@ async function main(): Promise<void> {
       `   ${arrivedOverTls ? 'delivered over TLS, to a server that showed a certificate for mx.d.example' : 'NOT AS PROMISED'}`,
     )
 
+    heading('The table of a.example: four sites of others, four schemes')
+    show(TABLE.replaceAll(/^ {2}/gm, '').replaceAll('\n', '\r\n'), 36)
+    const letterTo = (address: string): string =>
+      MESSAGE.replace('bob@b.example', address).replace('demo-1@', `to-${address.split('@')[1]}@`)
+    const four = await writeToFourSites(letterTo, /merger|Friday/)
+    for (const { site, form, mark, isExact } of four) {
+      say(`\n   to ${site}, on the wire: ${form}`)
+      say(`   ${isExact ? 'arrived as it was' : 'NOT AS IT WAS'}, and above it: ${paint(32, mark)}`)
+    }
+
     const checks: [string, boolean][] = [
       ['the message arrived byte for byte', arrived.endsWith(MESSAGE)],
       ['neither subject nor text was on the wire', !/merger|Friday/.test(heard)],
@@ -235,6 +246,8 @@ async function main(): Promise<void> {
       ['a forged sender was seen', mark === 'Hisho-Signature: none'],
       ['a forged key was not believed', !believed && !/merger|Friday/.test(afterForgeryWire)],
       ['without the promised TLS mail waited, and went with it', waits && arrivedOverTls],
+      ['each of four sites got it under its own scheme', four.every(({ isExact }) => isExact)],
+      ['and nothing of it was on the wire', four.every(({ leaked }) => !leaked)],
     ]
     heading('So')
     for (const [claim, holds] of checks)
