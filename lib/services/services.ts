@@ -252,7 +252,7 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
       openPgpPool,
       smimePool,
       normalizeAddress,
-      smimeTrust: createSmimeTrust({ settings: settings.smime, resolver, cache, clock }),
+      smimeTrust: createSmimeTrust({ settings: settings.smime, resolver, cache, clock, log }),
       settings,
       table,
       log,

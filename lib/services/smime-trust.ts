@@ -6,6 +6,7 @@ import type { Resolver } from '../dns/resolver.ts'
 import { createPlainClient } from '../http/plain-http.ts'
 import { createRevocation } from '../smime/trust/revocation.ts'
 import { createTrust, type Trust } from '../smime/trust/trust.ts'
+import type { Log } from './services.ts'
 import type { SmimeSettings } from './smime-settings.ts'
 
 /** Lists of revoked certificates of large authorities have this size. */
@@ -18,10 +19,17 @@ export interface SmimeTrustOptions {
   readonly resolver: Resolver
   readonly cache: Cache
   readonly clock: Clock
+  readonly log: Log
 }
 
 /** PermError for an anchor that cannot be used. */
-export function createSmimeTrust({ settings, resolver, cache, clock }: SmimeTrustOptions): Trust {
+export function createSmimeTrust({
+  settings,
+  resolver,
+  cache,
+  clock,
+  log,
+}: SmimeTrustOptions): Trust {
   const { anchors, timeoutMs } = settings
   const ask = createPlainClient({
     addressesOf: (host, signal) => resolveAddresses(resolver, host, signal),
@@ -34,5 +42,6 @@ export function createSmimeTrust({ settings, resolver, cache, clock }: SmimeTrus
     anchors,
     revocationMode: settings.revocation,
     revocation: createRevocation({ clock, cache, ask, deadlineMs }),
+    log,
   })
 }

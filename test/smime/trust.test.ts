@@ -250,6 +250,25 @@ describe('C25: revocation', () => {
       assert.match(await word(soft, own, [], at()), /revoked/)
     })
 
+  it('says in the log who has spoken, how fresh that is, and where nobody could', async () => {
+    const lines: string[] = []
+    const good = { status: 'good', note: 'not revoked by a list, good until tomorrow' } as const
+    const silent = { status: 'unknown', reason: 'nobody answers' } as const
+    for (const found of [good, silent]) {
+      const trust = createTrust({
+        anchors: [root.der],
+        revocationMode: 'soft',
+        revocation: { check: async () => found },
+        log: (level, message) => lines.push(`${level} ${message}`),
+      })
+      assert.equal(await word(trust, mailCertificate(root)), 'trusted')
+    }
+    assert.deepEqual(lines, [
+      'info smime: alice@example.com: not revoked by a list, good until tomorrow',
+      'notice smime: alice@example.com: its certificate may be revoked: nobody answers',
+    ])
+  })
+
   function makeTrustWith(timeoutMs: number, revocationMode: RevocationMode): Trust {
     const ask = createPlainClient({
       addressesOf: async () => ['127.0.0.1'],

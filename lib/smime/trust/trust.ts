@@ -4,7 +4,7 @@ import { TempError } from '../../errors.ts'
 import type { Purpose } from '../../x509/path.ts'
 import { addressesOf, domainAddress } from '../certificate-addresses.ts'
 import { findPath, readLink, tryLink, type Link } from './chain.ts'
-import type { Revocation, RevocationMode } from './revocation-mode.ts'
+import type { Revocation, RevocationMode, RevocationStatus } from './revocation-mode.ts'
 
 export interface TrustOptions {
   /** DER: authorities, or single certificates that are trusted as they stand. Without any nothing is trusted. */
@@ -13,6 +13,8 @@ export interface TrustOptions {
   readonly revocationMode: RevocationMode
   /** Asked unless the mode is `off`. */
   readonly revocation: Revocation
+  /** Is told who has said what of a certificate's revocation, and where nobody could and it passed. */
+  readonly log?: (level: 'info' | 'notice', message: string) => void
 }
 
 export type CertificateUse = 'signing' | 'encryption'
@@ -76,7 +78,7 @@ const PURPOSES: Readonly<Record<CertificateUse, Purpose>> = {
 }
 
 /** PermError for an anchor that is no certificate. */
-export function createTrust({ anchors, revocationMode, revocation }: TrustOptions): Trust {
+export function createTrust({ anchors, revocationMode, revocation, log }: TrustOptions): Trust {
   const trusted = anchors.map(readLink)
 
   const checkChain: Trust['checkChain'] = async (der, others, request) => {
@@ -86,9 +88,11 @@ export function createTrust({ anchors, revocationMode, revocation }: TrustOption
     const found = findPath(own, others, trusted, { atMs, purpose: PURPOSES[request.use] })
     if (found.status === 'none') return untrusted(found.reason)
     const mode = request.revocation ?? revocationMode
-    return mode === 'off'
-      ? { status: 'trusted', notes: [] }
-      : checkRevocation(found.path, revocation, mode)
+    if (mode === 'off') return { status: 'trusted', notes: [] }
+    const { isSettled, outcome } = await checkRevocation(found.path, revocation, mode)
+    if (outcome.status === 'trusted' && outcome.notes.length > 0)
+      log?.(isSettled ? 'info' : 'notice', `smime: ${nameOf(own)}: ${outcome.notes.join('; ')}`)
+    return outcome
   }
 
   return {
@@ -103,26 +107,49 @@ export function createTrust({ anchors, revocationMode, revocation }: TrustOption
   }
 }
 
+interface RevocationOutcome {
+  readonly outcome: ChainOutcome
+  /** Somebody has vouched for each certificate. */
+  readonly isSettled: boolean
+}
+
 /** Of each in the path but the anchor, the one that it is about first. */
 async function checkRevocation(
   path: readonly Link[],
   revocation: Revocation,
   mode: 'soft' | 'hard',
-): Promise<ChainOutcome> {
+): Promise<RevocationOutcome> {
   const notes: string[] = []
+  let isSettled = true
   for (const [depth, link] of path.entries()) {
     const issuer = path[depth + 1]
     if (issuer === undefined) break
     const place = depth === 0 ? 'its certificate' : `the issuer ${depth} above its certificate`
     const found = await revocation.check(link, issuer)
-    if (found.status === 'revoked') return untrusted(`${place} is revoked: ${found.reason}`)
-    if (found.status === 'unasked' && mode === 'hard')
-      return untrusted(`${place} does not say who could tell whether it is revoked`)
-    if (found.status === 'unknown' && mode === 'hard')
-      return { status: 'unsettled', reason: `${place} may be revoked: ${found.reason}` }
+    const refused = refusalFor(found, place, mode)
+    if (refused !== undefined) return { outcome: refused, isSettled: false }
+    isSettled &&= found.status === 'good'
     notes.push(found.status === 'good' ? found.note : `${place} may be revoked: ${found.reason}`)
   }
-  return { status: 'trusted', notes }
+  return { outcome: { status: 'trusted', notes }, isSettled }
+}
+
+function refusalFor(
+  found: RevocationStatus,
+  place: string,
+  mode: 'soft' | 'hard',
+): ChainOutcome | undefined {
+  if (found.status === 'revoked') return untrusted(`${place} is revoked: ${found.reason}`)
+  if (found.status === 'unasked' && mode === 'hard')
+    return untrusted(`${place} does not say who could tell whether it is revoked`)
+  if (found.status === 'unknown' && mode === 'hard')
+    return { status: 'unsettled', reason: `${place} may be revoked: ${found.reason}` }
+  return undefined
+}
+
+/** For logs. */
+function nameOf({ certificate, x509 }: Link): string {
+  return addressesOf(certificate)[0] ?? `certificate ${x509.fingerprint256.slice(0, 23)}`
 }
 
 function nameProblem(der: Uint8Array, { address, domain }: RecipientRequest): string | undefined {
