@@ -4,6 +4,7 @@ import { SecretBytes } from '../crypto/secret-bytes.ts'
 import { readElements } from '../x509/der.ts'
 import { unsupported } from './cms/cms-error.ts'
 import { isWeak, parseEncryptedContent } from './cms/enveloped-data.ts'
+import { createKeyCache, type KeyReader } from './cms/key-cache.ts'
 import { openContent, type OpenedContent, type OwnKey } from './cms/open.ts'
 import { sealContent, type Profile } from './cms/seal.ts'
 import { unwrapEntity } from './entity.ts'
@@ -51,11 +52,12 @@ export interface Opened extends Pick<OpenedContent, 'keyIndexes' | 'transport' |
 }
 
 export function createJobs(): SmimeJobs {
+  const keys = createKeyCache()
   return {
-    seal: (args) => wiping(args.signerSecret, () => seal(args)),
+    seal: (args) => wiping(args.signerSecret, () => seal(args, keys)),
     async open(args) {
       try {
-        return await open(args)
+        return await open(args, keys)
       } finally {
         args.secrets.fill(0)
       }
@@ -64,28 +66,31 @@ export function createJobs(): SmimeJobs {
   }
 }
 
-function seal(args: Parameters<SmimeJobs['seal']>[0]): Uint8Array {
+function seal(args: Parameters<SmimeJobs['seal']>[0], keys: KeyReader): Uint8Array {
   const { entity, recipients, profile, signerSecret, signerCertificates, atMs } = args
   const certificates = derIn(recipients)
-  if (signerSecret.length === 0) return sealContent(entity, certificates, profile)
+  if (signerSecret.length === 0) return sealContent(entity, certificates, profile, keys)
   const signer = { secret: new SecretBytes(signerSecret), certificates: derIn(signerCertificates) }
-  return sealContent(signed(entity, signer, new Date(atMs)), certificates, profile)
+  return sealContent(signed(entity, signer, new Date(atMs), keys), certificates, profile, keys)
 }
 
 /** RFC 8551 section 3.5.3: the clear form, which does not grow by a third. */
-function signed(entity: Uint8Array, signer: SigningKey, at: Date): Uint8Array {
-  const cms = signData(entity, signer, { form: 'detached', at })
+function signed(entity: Uint8Array, signer: SigningKey, at: Date, keys: KeyReader): Uint8Array {
+  const cms = signData(entity, signer, { form: 'detached', at, keys })
   const digest = parseSignedData(cms).signers[0]?.digest ?? 'sha256'
   return formatMultipartSigned(entity, { cms, digest }, freshBoundary())
 }
 
-async function open(args: Parameters<SmimeJobs['open']>[0]): Promise<Opened | undefined> {
+async function open(
+  args: Parameters<SmimeJobs['open']>[0],
+  keys: KeyReader,
+): Promise<Opened | undefined> {
   const content = parseEncryptedContent(args.cms)
   const weak = isWeak(content)
   const cipher = content.cipher.name
   if (weak && args.weak === 'refuse')
     throw unsupported(`${cipher} is weak, and the table does not say legacy: true for the author`)
-  const opened = openContent(content, ownKeys(args.certificates, args.secrets))
+  const opened = openContent(content, ownKeys(args.certificates, args.secrets), keys)
   if (!opened) return undefined
   const { plaintext, ...facts } = opened
   const { entity, check } = await unwrapEntity(plaintext)

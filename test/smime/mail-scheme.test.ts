@@ -14,7 +14,7 @@ import { sealContent, type Profile } from '../../lib/smime/cms/seal.ts'
 import { formatMultipartSigned } from '../../lib/smime/mime.ts'
 import { SMIME } from '../../lib/smime/settings.ts'
 import { signData } from '../../lib/smime/signed/sign.ts'
-import type { SmimePool } from '../../lib/smime/pool.ts'
+import { createSmimePool, type SmimePool } from '../../lib/smime/pool.ts'
 import {
   element,
   integer,
@@ -494,6 +494,20 @@ describe('whom a message is opened for', () => {
         .status,
       'closed',
     )
+  })
+})
+
+describe('the worker', () => {
+  it('C28: when it is lost, nothing is opened, sealed or verified, and all of it may pass', async () => {
+    const wire = await sealed(sender(), letter())
+    const lost = createSmimePool({ size: 1, queueLimit: 1, jobTimeoutMs: 1 })
+    const own = { 'b.example': [ownKey('bob', bob)] }
+    const scheme = schemeOf({ pool: lost, known: { [BOB]: [{ certificate: bob }] }, own })
+    await assert.rejects(opened(scheme, wire), { code: 'crypto/worker', statusClass: 4 })
+    await assert.rejects(sealed(scheme, letter()), { code: 'crypto/worker', statusClass: 4 })
+    const signed = await readMessage([bytesOf(signedBy(alice, letter()))])
+    assert.equal((await scheme.verify?.(signed))?.result.status, 'temperror')
+    await lost.close()
   })
 })
 

@@ -22,8 +22,11 @@ const RSA_MIN_BITS = 2048
 const RSA_MAX_BITS = 8192
 
 /** Of a recipient. PermError smime/certificate if nothing can, or may, be sealed for it. */
-export function readRecipientKey(certificate: Uint8Array): CertificateKey {
-  const key = readCertificateKey(certificate)
+export function readRecipientKey(
+  certificate: Uint8Array,
+  read = readCertificateKey,
+): CertificateKey {
+  const key = read(certificate)
   const bits = key.publicKey.asymmetricKeyDetails?.modulusLength
   if (bits !== undefined && (bits < RSA_MIN_BITS || bits > RSA_MAX_BITS))
     throw unusable(`RSA with ${bits} bits`)

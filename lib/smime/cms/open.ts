@@ -1,16 +1,11 @@
 // Opens EnvelopedData and AuthEnvelopedData with keys of ours. A content key that does not come out is replaced by one that
 // nobody knows, and opening goes on: only the content tells, and it tells nothing but that it does not open (RFC 3218).
-import {
-  createHash,
-  createHmac,
-  createPrivateKey,
-  timingSafeEqual,
-  type KeyObject,
-} from 'node:crypto'
-import { readCertificateKey, type CertificateKey } from './certificate-key.ts'
+import { createHash, createHmac, timingSafeEqual, type KeyObject } from 'node:crypto'
+import type { CertificateKey } from './certificate-key.ts'
 import { undecryptable } from './cms-error.ts'
 import { decryptContent } from './content.ts'
 import type { EncryptedContent } from './enveloped-data.ts'
+import { READ_ANEW, type KeyReader } from './key-cache.ts'
 import { agreeOnKey, pointOf, unwrapKey } from './key-agreement.ts'
 import {
   agreementOf,
@@ -48,8 +43,9 @@ const KEY_TRIALS = 50
 export function openContent(
   content: EncryptedContent,
   keys: readonly OwnKey[],
+  reader: KeyReader = READ_ANEW,
 ): OpenedContent | undefined {
-  const trials = trialsFor(content.recipients, keys).slice(0, KEY_TRIALS)
+  const trials = trialsFor(content.recipients, keys, reader).slice(0, KEY_TRIALS)
   if (trials.length === 0) return undefined
   for (const [at, trial] of trials.slice(0, CONTENT_TRIALS).entries()) {
     const contentKey = contentKeyOf(trial, content.cipher.keyBytes)
@@ -87,14 +83,19 @@ interface Trial {
   readonly key: CertificateKey
   readonly keyIndex: number
   readonly secret: Uint8Array
+  readonly reader: KeyReader
 }
 
-function trialsFor(infos: readonly RecipientInfo[], keys: readonly OwnKey[]): Trial[] {
+function trialsFor(
+  infos: readonly RecipientInfo[],
+  keys: readonly OwnKey[],
+  reader: KeyReader,
+): Trial[] {
   return keys.flatMap(({ certificate, secret }, keyIndex) => {
-    const key = readCertificateKey(certificate)
+    const key = reader.certificate(certificate)
     const type = key.kind.type === 'rsa' ? 'key-transport' : 'key-agreement'
     const info = infos.find((one) => one.type === type && isNamed(key, one.recipient))
-    return info ? [{ info, key, keyIndex, secret }] : []
+    return info ? [{ info, key, keyIndex, secret, reader }] : []
   })
 }
 
@@ -113,8 +114,8 @@ function transportOf(info: RecipientInfo): OpenedContent['transport'] {
   return oaepOf(info.algorithm) ? 'rsa-oaep' : 'rsa-pkcs1'
 }
 
-function contentKeyOf({ info, key, secret }: Trial, keyBytes: number): Uint8Array {
-  const privateKey = createPrivateKey({ key: Buffer.from(secret), format: 'der', type: 'pkcs8' })
+function contentKeyOf({ info, key, secret, reader }: Trial, keyBytes: number): Uint8Array {
+  const privateKey = reader.privateKey(secret)
   const rejectionSecret = createHash('sha256').update(REJECTION_TAG).update(secret).digest()
   try {
     if (info.type === 'key-transport') {

@@ -21,6 +21,7 @@ import {
   setOf,
   startOf,
 } from '../../x509/der-writer.ts'
+import { READ_ANEW, type KeyReader } from './key-cache.ts'
 import { agreeOnKey, wrapKey } from './key-agreement.ts'
 import { sealTransportedKey } from './rsa-transport.ts'
 
@@ -60,9 +61,10 @@ export function sealContent(
   plaintext: Uint8Array,
   certificates: readonly Uint8Array[],
   profile: Profile,
+  reader: KeyReader = READ_ANEW,
 ): Uint8Array {
   const terms = TERMS[profile]
-  const keys = certificates.map(readRecipientKey)
+  const keys = certificates.map((der) => readRecipientKey(der, reader.certificate))
   const cipher = CONTENT_CIPHERS[terms.cipherId]!
   const contentKey = randomBytes(cipher.keyBytes)
   const infos = setOf(...keys.map((key) => recipientInfo(key, contentKey, terms)))

@@ -1,5 +1,5 @@
 // SignedData as we write it: RFC 5652 section 5, RFC 8551 sections 2.5 and 3.5.
-import { X509Certificate, createHash, createPrivateKey } from 'node:crypto'
+import { X509Certificate, createHash } from 'node:crypto'
 import type { SecretBytes } from '../../crypto/secret-bytes.ts'
 import { PermError } from '../../errors.ts'
 import { parseCertificate } from '../../x509/certificate.ts'
@@ -14,6 +14,7 @@ import {
   time,
 } from '../../x509/der-writer.ts'
 import { TAG, readElement } from '../../x509/der.ts'
+import { READ_ANEW, type KeyReader } from '../cms/key-cache.ts'
 import { signingWith, type Signing } from '../signature-algorithm.ts'
 import { FIELD, OID } from './identifiers.ts'
 
@@ -28,17 +29,19 @@ export interface SignOptions {
   /** `detached`: the content stands beside it (multipart/signed). */
   readonly form: 'opaque' | 'detached'
   readonly at: Date
+  /** By default the key is read anew. */
+  readonly keys?: Pick<KeyReader, 'privateKey'>
 }
 
 /** A ContentInfo, DER. PermError smime/certificate where the key is not that of its certificate. */
 export function signData(
   content: Uint8Array,
   { secret, certificates }: SigningKey,
-  { form, at }: SignOptions,
+  { form, at, keys = READ_ANEW }: SignOptions,
 ): Uint8Array {
   const [own] = certificates
   if (own === undefined) throw noCertificate('has no certificate')
-  const key = createPrivateKey({ key: Buffer.from(secret.bytes), format: 'der', type: 'pkcs8' })
+  const key = keys.privateKey(secret.bytes)
   if (!new X509Certificate(own).checkPrivateKey(key))
     throw noCertificate('is not that of its certificate')
   const signing = signingWith(key, 'cms')
