@@ -1,4 +1,4 @@
-// The message of a transaction, read and replaced byte for byte. Leans on the inside of Haraka 3.3's Transaction and
+// The message of a transaction, read byte for byte, and built anew. Leans on the inside of Haraka 3.3's Transaction and
 // MessageStream, whose traps are named on the spot; self-test.ts refuses other versions.
 import { randomUUID } from 'node:crypto'
 import { TempError } from '../errors.ts'

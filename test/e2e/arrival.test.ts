@@ -69,13 +69,19 @@ describe('mail that cannot be opened', () => {
     world.inboxB.clear()
   })
 
-  for (const how of ['throw', 'hang', 'skip'] as const) {
-    it(`decrypt is sabotaged (${how}): the mail waits at the sender and arrives opened later`, async () => {
+  for (const how of ['throw', 'hang', 'skip', 'kill threads'] as const) {
+    it(`C28 C28a: decrypt is sabotaged (${how}): the mail waits at the sender and arrives opened later`, async () => {
       sabotage(world.b, how)
       world.b.forgetLog()
-      assert.equal((await world.send(letter(`later ${how}`))).code, 250)
+      const to = `${how.replace(' ', '-')}@b.example` // no key is held for this identity yet
+      assert.equal((await world.send(letter(`later ${how}`, { To: to }), [to])).code, 250)
       await world.b.waitForLog(
-        how === 'hang' ? /plugin timeout|timed out/ : /did not see this message/,
+        {
+          hang: /plugin timeout|timed out/,
+          'kill threads': /protection\/not-opened.*crypto\//,
+          throw: /did not see this message/,
+          skip: /did not see this message/,
+        }[how],
       )
       assert.equal(world.inboxB.deliveries.length, 0)
       sabotage(world.b, 'none')

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { formatAuthResult, formatMark } from '../../lib/mail/auth-results.ts'
+import { formatAuthResult, formatContentResult, formatMark } from '../../lib/mail/auth-results.ts'
 
 describe('a result in Authentication-Results', () => {
   it('names the signer', () =>
@@ -8,6 +8,25 @@ describe('a result in Authentication-Results', () => {
       formatAuthResult({ status: 'pass', domain: 'a.example', identity: 'alice@a.example' }),
       'x-ibe-sig=pass header.d=a.example header.i=alice@a.example',
     ))
+
+  it('of S/MIME is in the words of RFC 7281, and of OpenPGP in such words', () => {
+    const result = { status: 'pass', domain: 'a.example', identity: 'alice@a.example' } as const
+    assert.equal(
+      formatContentResult({ method: 'smime', result }),
+      'smime=pass body.smime-identifier=alice@a.example',
+    )
+    assert.equal(
+      formatContentResult({
+        method: 'x-openpgp',
+        result: { ...result, status: 'neutral', reason: 'not trusted' },
+      }),
+      'x-openpgp=neutral reason="not trusted" body.openpgp-identifier=alice@a.example',
+    )
+    assert.equal(
+      formatMark({ status: 'fail', reason: 'changed' }, 'smime'),
+      'fail; method=smime; reason="changed"',
+    )
+  })
 
   it('says why not', () => {
     assert.equal(formatAuthResult({ status: 'none' }), 'x-ibe-sig=none')

@@ -34,6 +34,35 @@ describe('marks that nobody but us may write', () => {
   }
 })
 
+describe('C12: marks in disguise', () => {
+  const isForged = (bytes: string): boolean => {
+    const fields = parseFields(Buffer.from(bytes, 'latin1'))
+    return fields.some((one) => isMarker(one) || claimsToBeOurs(one, new Set(['mx.b.example'])))
+  }
+  for (const text of [
+    'Subject: x\rHisho-Decrypted: forged\r\n',
+    'Subject: x\r\n y\rhisho-decrypted : forged\r\n',
+    'Subject: x\rIbemail-Decrypted: true\rX: y\r\n',
+    'Subject: x\rAuthentication-Results: mx.b.example; smime=pass\r\n',
+    'Subject: x\nHisho-Decrypted: forged\r\n',
+    'Hisho-\0Decrypted: forged\r\n',
+    '\xef\xbb\xbfHisho-Decrypted: forged\r\n',
+    'Hisho-Decrypted\xa0: forged\r\n',
+    '\0Authentication-Results: mx.b.example; smime=pass\r\n',
+  ])
+    it(`known: ${JSON.stringify(text)}`, () => assert.equal(isForged(text), true))
+  // Whoever looks for our field by its name does not find these.
+  for (const text of [
+    Buffer.from('Hіsho-Decrypted: Cyrillic\r\n').toString('latin1'),
+    '=?utf-8?Q?Hisho-Decrypted?=: yes\r\n',
+    'Subject: x\r\n Hisho-Decrypted: folded\r\n',
+    'Subject: Hisho-Decrypted: yes\r\n',
+    'no colon\r\n',
+  ])
+    it(`another name for everybody: ${JSON.stringify(text)}`, () =>
+      assert.equal(isForged(text), false))
+})
+
 describe('Authentication-Results in our name', () => {
   const ours = new Set(['mx.b.example'])
   for (const value of [

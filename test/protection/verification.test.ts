@@ -1,10 +1,17 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { PermError, TempError } from '../../lib/errors.ts'
-import { readMessage } from '../../lib/mail/message.ts'
+import { contentTypeOf } from '../../lib/mail/content-type.ts'
+import { collect, readMessage } from '../../lib/mail/message.ts'
+import type { Scheme } from '../../lib/mail/scheme.ts'
 import type { SignatureResult } from '../../lib/mail/signature.ts'
 import { parseDomainTable } from '../../lib/protection/domain-table.ts'
-import { judgeSignature, type SignatureJudgement } from '../../lib/protection/verification.ts'
+import {
+  contentSignatureOf,
+  judgeContent,
+  judgeSignature,
+  type SignatureJudgement,
+} from '../../lib/protection/verification.ts'
 
 const TABLE = parseDomainTable(
   `domains:
@@ -43,6 +50,52 @@ async function judge(
 }
 
 const away = new TempError('dns/timeout', 'no answer')
+
+describe('what a signature over the content means', () => {
+  const judged = async (from: string, result: SignatureResult) => {
+    const { fields } = await readMessage([Buffer.from(`${from}\r\n\r\nhello\r\n`)])
+    return judgeContent({ method: 'smime', result }, fields, TABLE).action
+  }
+
+  it('C14: a bad one is what the table says of bad ones, and what only does not count is accepted', async () => {
+    for (const result of [FAIL, PERMERROR]) {
+      assert.equal(await judged('From: a@strict.example', result), 'reject')
+      assert.equal(await judged('From: a@mild.example', result), 'accept')
+      assert.equal(await judged('From: a@other.example', result), 'mark')
+      assert.equal(await judged('From: a@mild.example, b@strict.example', result), 'reject')
+    }
+    for (const result of [PASS, NONE, NEUTRAL])
+      assert.equal(await judged('From: a@strict.example', result), 'accept')
+  })
+
+  it('one that cannot be judged now waits where it might be refused', async () => {
+    await assert.rejects(judged('From: a@strict.example', TEMPERROR), TempError)
+    assert.equal(await judged('From: a@other.example', TEMPERROR), 'accept')
+  })
+
+  it('is asked of the scheme whose message it is, at its root', async () => {
+    const scheme = (name: string, type: string): Scheme => ({
+      name,
+      offer: async () => undefined,
+      detect: () => false,
+      open: async () => ({ status: 'closed', reason: '' }),
+      detectSigned: (fields) => contentTypeOf(fields)?.type === type,
+      verify: async (message) => {
+        await collect(message.body)
+        return { method: 'smime', result: { status: 'fail', reason: name } }
+      },
+    })
+    const schemes = [scheme('one', 'x/one'), scheme('two', 'multipart/signed')]
+    const of = async (text: string) =>
+      contentSignatureOf(await readMessage([Buffer.from(text)]), schemes)
+    const found = await of('Content-Type: multipart/signed; boundary=b\r\n\r\nx\r\n')
+    assert.deepEqual(found, { method: 'smime', result: { status: 'fail', reason: 'two' } })
+    assert.equal(await of('Content-Type: text/plain\r\n\r\nx\r\n'), undefined)
+    const inside =
+      'Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: multipart/signed\r\n'
+    assert.equal(await of(inside), undefined, 'C14: a part that is signed is no signed message')
+  })
+})
 
 describe('what a signature means', () => {
   it('a good one is accepted everywhere', async () => {

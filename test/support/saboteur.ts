@@ -8,6 +8,7 @@ export type Sabotage =
   | 'throw'
   | 'reject'
   | 'hang'
+  | 'twice'
   | 'skip'
   | 'kill threads'
   | 'kill before encrypt'
@@ -49,6 +50,9 @@ exports.arm = function (next, connection) {
     throw: () => { throw new Error('sabotage') },
     reject: async () => { throw new Error('sabotage') },
     hang: () => {},
+    twice: function (next, ...rest) {
+      victim.__original.call(this, (...answer) => { next(...answer); next(...answer) }, ...rest)
+    },
   }
   victim['${method}'] = broken[how()] || victim.__original
   Worker.prototype.postMessage = how() === 'kill threads' ? function () { this.terminate() } : post

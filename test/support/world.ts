@@ -82,14 +82,13 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     '_ibemailkey.b.example': { TXT: keysB.records, ttl: 300 },
     ...options.zone,
   })
+  // Everybody is known there but `nobody`.
+  const refuse = (recipient: string): string | undefined =>
+    recipient.startsWith('nobody@') ? '550 no such user' : undefined
   const [inboxA, inboxB, c] = await Promise.all([
     startSink({ host }),
-    startSink({ host, lmtp: lmtpB }),
-    // The server of c.example knows everybody but `nobody`.
-    startSink({
-      host,
-      refuse: (recipient) => (recipient.startsWith('nobody@') ? '550 no such user' : undefined),
-    }),
+    startSink({ host, lmtp: lmtpB, refuse }),
+    startSink({ host, refuse }),
   ])
   const portA = options.ports?.a ?? (await freePort(host))
   const portB = options.ports?.b ?? (await freePort(host))
