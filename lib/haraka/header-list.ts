@@ -34,6 +34,7 @@ const ENCRYPTED = new Set([
   IBEMAIL_TYPE,
   'application/pkcs7-mime',
   'application/x-pkcs7-mime',
+  'application/octet-stream', // smime.p7m, by programs and gateways that take it for a file
 ])
 /** As Haraka holds them: without a look at the message. */
 export function fieldsNamedIn(header: Header, names: ReadonlySet<string>): Field[] {
@@ -54,7 +55,12 @@ export function looksEncrypted(header: Header): boolean {
   return typesOf(header).some((type) => ENCRYPTED.has(type))
 }
 
-const SIGNED = new Set(['multipart/signed', 'application/pkcs7-mime', 'application/x-pkcs7-mime'])
+const SIGNED = new Set([
+  'multipart/signed',
+  'application/pkcs7-mime',
+  'application/x-pkcs7-mime',
+  'application/octet-stream',
+])
 
 /** As cheap, for a signature that is a part of the content. */
 export function looksSigned(header: Header): boolean {
