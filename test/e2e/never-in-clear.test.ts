@@ -1,6 +1,6 @@
 // Where encryption is required, no failure lets a byte of plaintext out: the wire and the queue are looked at each time.
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, beforeEach, describe, it } from 'node:test'
 import type { Haraka } from '../support/haraka.ts'
@@ -16,7 +16,10 @@ const REQUIRED = [
   'refused.example',
   'offcurve.example',
 ]
-const TABLE = REQUIRED.map((domain) => `  ${domain}: { encrypt: required }`).join('\n')
+const TABLE = [
+  ...REQUIRED.map((domain) => `  ${domain}: { encrypt: required }`),
+  '  held.example: { encrypt: required, on_no_key: hold }',
+].join('\n')
 
 let count = 0
 const newSecret = (): string => `secret-${Date.now()}-${++count}`
@@ -38,7 +41,7 @@ describe('where encryption is required', () => {
   before(async () => {
     world = await startWorld({
       tableA: `${TABLE}\n  '*': { encrypt: opportunistic }`,
-      plainDomains: REQUIRED.slice(2),
+      plainDomains: [...REQUIRED.slice(2), 'held.example'],
       pluginsA: [
         'auth/flat_file',
         'rcpt_to.in_host_list',
@@ -113,7 +116,7 @@ describe('where encryption is required', () => {
     ['reject', 421],
     ['kill before encrypt', 421],
   ] as const satisfies readonly (readonly [Sabotage, number])[]) {
-    it(`encrypt is sabotaged (${how}): refused or cut off, and nothing is queued`, async () => {
+    it(`C17 C28a: encrypt is sabotaged (${how}): refused or cut off, and nothing is queued`, async () => {
       sabotage(world.a, how)
       const secret = newSecret()
       const reply = await sendWhenUp(world, letter(secret))
@@ -124,7 +127,26 @@ describe('where encryption is required', () => {
     })
   }
 
-  it('the thread that pairs is killed: deferred, and all is well once threads live again', async () => {
+  const heldFiles = (): string[] => {
+    const directory = join(world.a.directory, 'config', 'hisho.held')
+    return existsSync(directory) ? readdirSync(directory).filter((name) => name !== 'lease') : []
+  }
+  const envelopes = (): string[] => heldFiles().filter((name) => name.endsWith('.json'))
+  const WAITING = ['bob@b.example', 'x@held.example']
+
+  for (const how of ['fail at held 1', 'fail at held 2', 'fail at rename 1'] as const)
+    it(`C17: what waits for a key cannot be written (${how}): deferred, and nothing is left or goes`, async () => {
+      sabotage(world.a, how)
+      const secret = newSecret()
+      const reply = await sendWhenUp(world, letter(secret), WAITING)
+      assert.equal(reply.code, 450, reply.text)
+      assert.deepEqual(world.a.queued(), [])
+      assert.deepEqual(heldFiles(), [])
+      assert.equal(world.inboxB.deliveries.length, 0)
+      assertNothingShows(secret)
+    })
+
+  it('C17: the thread that pairs is killed: deferred, and all is well once threads live again', async () => {
     sabotage(world.a, 'kill threads')
     const secret = newSecret()
     const recipient = `new${count}@b.example` // nothing is held for this identity yet
@@ -146,7 +168,7 @@ describe('where encryption is required', () => {
   // Three copies: two at b.example (one of them Bcc), one at another domain in clear.
   const SEVERAL = ['bob@b.example', 'boss@b.example', 'friend@open.example']
 
-  it('all copies or none: a rename that fails leaves an empty queue', async () => {
+  it('C21: all copies or none: a rename that fails leaves an empty queue', async () => {
     sabotage(world.a, 'fail at rename 2')
     const secret = newSecret()
     const reply = await sendWhenUp(world, letter(secret), SEVERAL)
@@ -185,6 +207,24 @@ describe('where encryption is required', () => {
       assertNothingShows(secret)
     })
   }
+
+  for (const how of ['kill at held 2', 'kill at rename 1'] as const)
+    it(`C17: the process dies while a message is held (${how}): the sender has it still, and sends it again`, async () => {
+      sabotage(world.a, how)
+      const secret = newSecret()
+      assert.equal((await sendWhenUp(world, letter(secret), WAITING)).code, 421)
+      assertNothingShows(secret)
+      sabotage(world.a, 'none')
+      world.inboxB.clear()
+      const before = envelopes().length
+      let again = await sendWhenUp(world, letter(secret), WAITING)
+      for (let tries = 0; again.code === 421 && tries < 20; tries++)
+        again = await sendWhenUp(world, letter(secret), WAITING)
+      assert.equal(again.code, 250, again.text)
+      assert.equal(envelopes().length, before + 1)
+      await world.inboxB.waitFor(1)
+      assertNothingShows(secret)
+    })
 
   it('another plugin sends past the chain to a domain with a key: encrypted all the same', async () => {
     sabotage(world.a, 'send past the chain')

@@ -65,7 +65,7 @@ describe('outgoing copies', () => {
     assert.equal(isCiphertext(delivery!), false)
   })
 
-  it('visible recipients of one domain share a copy; each Bcc recipient has one of their own', async () => {
+  it('C21: visible recipients of one domain share a copy; each Bcc recipient has one of their own', async () => {
     const to = ['one@spy.example', 'two@spy.example', 'hidden@spy.example', 'secret@spy.example']
     await world.send(
       letter('x', { To: 'One <one@spy.example>', Cc: 'group: two@spy.example;' }),
@@ -126,7 +126,7 @@ describe('outgoing copies', () => {
     assert.deepEqual(new Set(names.filter((name) => name !== 'Received')), new Set(expected))
   })
 
-  it('mail that is ciphertext already is not encrypted twice', async () => {
+  it('C22: mail that is ciphertext already is not encrypted twice', async () => {
     const pgp =
       'From: alice@a.example\r\nTo: a@spy.example\r\nDate: Sun, 22 Nov 2026 05:00:00 +0000\r\nMessage-ID: <p@a.example>\r\nSubject: s\r\nMIME-Version: 1.0\r\nContent-Type: multipart/encrypted;\r\n protocol="application/pgp-encrypted"; boundary="x"\r\n\r\n' +
       '--x\r\nContent-Type: application/pgp-encrypted\r\n\r\nVersion: 1\r\n\r\n--x\r\nContent-Type: application/octet-stream\r\n\r\n-----BEGIN PGP MESSAGE-----\r\n\r\nabc\r\n-----END PGP MESSAGE-----\r\n\r\n--x--\r\n'
@@ -144,7 +144,7 @@ describe('outgoing copies', () => {
     assert.doesNotMatch(text(delivery!), /not at all hidden/)
   })
 
-  it('a signed message is encrypted whole, so that its signature holds', async () => {
+  it('C22: a signed message is encrypted whole, so that its signature holds', async () => {
     const signed =
       'From: alice@a.example\r\nTo: bob@b.example\r\nMIME-Version: 1.0\r\nContent-Type: multipart/signed; protocol="application/pgp-signature"; boundary="x"\r\n\r\n--x\r\n\r\nhi\r\n--x\r\nContent-Type: application/pgp-signature\r\n\r\nsig\r\n--x--\r\n'
     await world.send(signed)

@@ -15,7 +15,11 @@ export type Sabotage =
   | 'kill while staging'
   | 'kill at rename 1'
   | 'kill at rename 2'
+  | 'fail at rename 1'
   | 'fail at rename 2'
+  | 'kill at held 2'
+  | 'fail at held 1'
+  | 'fail at held 2'
   | 'kill after queueing'
   | 'send past the chain'
 
@@ -57,11 +61,17 @@ exports.arm = function (next, connection) {
   victim['${method}'] = broken[how()] || victim.__original
   Worker.prototype.postMessage = how() === 'kill threads' ? function () { this.terminate() } : post
   let renames = 0
+  let held = 0
   promises.rename = async (...args) => {
     if (String(args[0]).includes('__tmp__')) {
       renames++
       if (how() === 'kill at rename ' + renames) die()
       if (how() === 'fail at rename ' + renames) throw new Error('sabotage')
+    }
+    if (/hisho\\.held\\/\\d+-\\w+\\.(?:eml|json)/.test(String(args[0]))) {
+      held++
+      if (how() === 'kill at held ' + held) die()
+      if (how() === 'fail at held ' + held) throw new Error('sabotage')
     }
     return rename(...args)
   }
