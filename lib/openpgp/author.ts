@@ -48,6 +48,8 @@ async function resultOf(signed: SignedContent, options: AuthorOptions): Promise<
       signatures,
       certificates: copies(found.map(({ bytes }) => bytes)),
     })
+    if (facts.length === 0)
+      return { status: 'permerror', reason: 'signatures that cannot be read, or too many' }
     const names = { identity: author, domain: partsOf(author).domain }
     const result = judge(facts, found)
     if (result !== undefined) return { ...result, ...names }

@@ -8,9 +8,12 @@ export type OpenPgpPool = WorkerPool<OpenPgpJobs>
 
 /** JavaScript's own memory; what lies outside of it (buffers, Argon2) is bounded by the limits of limits.ts. */
 const HEAP_MB = 512
+/** Less than a hook of Haraka's has: a message that takes longer is put off, and not lost from sight. */
+const JOB_TIMEOUT_MS = 20_000
 
 export function createOpenPgpPool(options: Omit<PoolOptions, 'entry'>): OpenPgpPool {
   return createWorkerPool<OpenPgpJobs>({
+    jobTimeoutMs: JOB_TIMEOUT_MS,
     resourceLimits: { maxOldGenerationSizeMb: HEAP_MB },
     ...options,
     entry: join(__dirname, 'worker.js'),

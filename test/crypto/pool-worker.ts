@@ -12,6 +12,7 @@ export interface PoolJobs {
   readonly fail: (args: { as: 'temp' | 'perm' | 'bug' | 'other' }) => never
   readonly exit: (args: undefined) => never
   readonly hang: (args: undefined) => never
+  readonly hoard: (args: undefined) => never
   readonly crash: (args: undefined) => void
   readonly wait: (args: { buffer: SharedArrayBuffer }) => Promise<string>
 }
@@ -28,6 +29,10 @@ const jobs: PoolJobs = {
   exit: () => process.exit(3),
   hang() {
     for (;;);
+  },
+  hoard() {
+    const all: number[][] = []
+    for (;;) all.push(Array.from({ length: 10_000 }, (_, at) => at))
   },
   crash() {
     setImmediate(() => {

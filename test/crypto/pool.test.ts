@@ -70,6 +70,12 @@ describe('a worker pool', () => {
     assert.equal(await queued, process.pid)
   })
 
+  it('C27 C28: ends a thread that needs more memory than it may, and goes on with another', async () => {
+    const pool = open({ resourceLimits: { maxOldGenerationSizeMb: 16 } })
+    await assert.rejects(pool.run('hoard', undefined), lost)
+    assert.equal(await pool.run('thread', undefined), process.pid)
+  })
+
   it('refuses a job when the queue is full, and takes one when there is room again', async () => {
     const pool = open({ queueLimit: 2 })
     const buffer = new SharedArrayBuffer(4)
