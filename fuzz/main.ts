@@ -8,6 +8,7 @@ import { certificateTargets } from './certificate-targets.ts'
 import { createRandom, mutate, pump } from './mutation.ts'
 import { superLinear } from './pace.ts'
 import type { Target } from './target.ts'
+import { OPENPGP_TARGETS } from './openpgp-targets.ts'
 import { REPORT_TARGETS } from './report-targets.ts'
 import { smimeTargets } from './smime-targets.ts'
 import { textTargets } from './text-targets.ts'
@@ -72,6 +73,7 @@ async function main(): Promise<void> {
     ...textTargets(),
     ...REPORT_TARGETS,
     ...(await byteTargets()),
+    ...OPENPGP_TARGETS,
     ...smimeTargets(),
     ...(await certificateTargets()),
   ].filter(

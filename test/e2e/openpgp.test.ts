@@ -33,18 +33,20 @@ describe('a domain with OpenPGP in the table', () => {
   let bob: TestKey
   let alice: TestKey
   let carol: TestKey
+  let eve: TestKey
   before(async () => {
     const pool = startPool()
     site = await newKey(pool, '*@b.example')
     bob = await newKey(pool, 'bob@b.example')
     alice = await newKey(pool, '*@a.example')
     carol = await newKey(pool, 'carol@c.example')
+    eve = await newKey(pool, 'eve@b.example')
     await pool.close()
     const ports = { a: await freePort(), b: await freePort() }
     world = await startWorld({
       ports,
       mailA: { 'a.example': { openpgp: [entry('*', alice)] } },
-      mailB: { 'b.example': { openpgp: [entry('*', site), entry('bob', bob)] } },
+      mailB: { 'b.example': { openpgp: [entry('*', site), entry('bob', bob), entry('eve', eve)] } },
       plainDomains: ['spy.example'],
       tableA: [
         '  b.example: { encrypt: required, scheme: openpgp }',
@@ -53,6 +55,7 @@ describe('a domain with OpenPGP in the table', () => {
       ].join('\n'),
       filesA: {
         'config/hisho.keys/openpgp/b.example.asc': published(site),
+        'config/hisho.keys/openpgp/eve@b.example.asc': published(eve),
         'config/hisho.keys/openpgp/spy.example.asc': published(site),
       },
       filesB: {
@@ -78,6 +81,18 @@ describe('a domain with OpenPGP in the table', () => {
     )
     assert.ok(text(delivery).endsWith(message), text(delivery))
     assert.deepEqual(delivery?.to.length, 2)
+  })
+
+  it('each gets it under their own key, or the domain’s, signed by the key of the author’s domain', async () => {
+    const message = letter('the secret', { To: 'eve@b.example, dora@b.example' })
+    assert.equal((await world.send(message, ['eve@b.example', 'dora@b.example'])).code, 250)
+    const [delivery] = await world.inboxB.waitFor(1)
+    const mark = /^Hisho-Decrypted: [^]*?\r\n(?=\S)/m.exec(text(delivery))?.[0] ?? ''
+    assert.match(mark, new RegExp(`${eve.fingerprint}`))
+    assert.match(mark, new RegExp(`${site.fingerprint}`))
+    assert.match(mark, /signature=pass[^]*x-openpgp[^]*alice@a\.example/)
+    assert.deepEqual(delivery?.to.toSorted(), ['dora@b.example', 'eve@b.example'])
+    assert.ok(text(delivery).endsWith(message))
   })
 
   it('C7 C16: on the wire there is no plaintext, and it opens for nobody to whom it is sent again', async () => {
