@@ -8,7 +8,7 @@ import { SecretBytes } from '../crypto/secret-bytes.ts'
 import { decryptError, ENCAPSULATION_BYTES } from './boneh-franklin.ts'
 import type { IbeJobs } from './jobs.ts'
 import { createKekCache } from './kek-cache.ts'
-import type { KekCacheLimits } from './kek-cache.ts'
+import type { KekCache, KekCacheLimits } from './kek-cache.ts'
 import type { Parameters } from './parameters.ts'
 import { signedText } from './record-signature.ts'
 
@@ -59,6 +59,10 @@ export interface Ibe {
   startSweeping(): void
   /** Wipes every key held. The pool stays its owner's. */
   close(): void
+  /** For whoever measures. */
+  readonly kekCaches: Readonly<
+    Record<'sender' | 'receiver', Pick<KekCache<unknown>, 'size' | 'hits' | 'misses'>>
+  >
 }
 
 export interface CheckIdentityKeyRequest {
@@ -107,6 +111,7 @@ export function createIbe({ pool, clock, limits = {} }: IbeOptions): Ibe {
   let sweeper: NodeJS.Timeout | undefined
 
   return {
+    kekCaches: { sender: sent, receiver: received },
     generateMasterKey: async () => new SecretBytes(await pool.run('generateMasterKey', undefined)),
     publicKey: (masterKey) => pool.run('publicKey', { masterKey: masterKey.bytes }),
     checkPublicKey: (publicKey) => pool.run('checkPublicKey', { publicKey }),

@@ -27,6 +27,9 @@ export interface KekCache<Open> {
   /** Wipes all, and keeps nothing of what is being made now. */
   clear(): void
   readonly size: number
+  /** How often a secret was there, and how often one had to be made. */
+  readonly hits: number
+  readonly misses: number
 }
 
 interface Entry<Open> extends Held<Open> {
@@ -38,6 +41,8 @@ export function createKekCache<Open>(clock: Clock, limits: KekCacheLimits): KekC
   const entries = new Map<string, Entry<Open>>()
   const flights = new Map<string, Promise<unknown>>()
   let generation = 0
+  let hits = 0
+  let misses = 0
 
   const drop = (name: string): void => {
     entries.get(name)?.secret.wipe()
@@ -81,11 +86,15 @@ export function createKekCache<Open>(clock: Clock, limits: KekCacheLimits): KekC
     async take(name, source) {
       for (;;) {
         const held = use(name)
-        if (held !== undefined) return held
+        if (held !== undefined) {
+          hits += 1
+          return held
+        }
         const flight = flights.get(name)
         if (flight === undefined) break
         await flight // it lands in `entries`; a use beyond the last one makes another
       }
+      misses += 1
       const making = make(name, source)
       flights.set(name, making)
       try {
@@ -104,6 +113,12 @@ export function createKekCache<Open>(clock: Clock, limits: KekCacheLimits): KekC
     },
     get size() {
       return entries.size
+    },
+    get hits() {
+      return hits
+    },
+    get misses() {
+      return misses
     },
   }
 }

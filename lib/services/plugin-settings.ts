@@ -37,7 +37,8 @@ export interface SignSettings {
 export function parseSignSettings(ini: Ini): SignSettings {
   const read = reader('hisho.sign.ini', ini)
   const relayNetworks = new BlockList()
-  for (const text of read.list('main', 'relay_networks')) addNetwork(relayNetworks, text, read)
+  for (const text of read.list('main', 'relay_networks'))
+    addNetwork(relayNetworks, text, read, 'relay_networks')
   const onFailure = read.text('main', 'on_failure')
   if (onFailure !== 'defer' && onFailure !== 'send_unsigned')
     throw read.error('main', 'on_failure', 'must be defer or send_unsigned')
@@ -45,12 +46,12 @@ export function parseSignSettings(ini: Ini): SignSettings {
 }
 
 /** `192.0.2.0/24`, `2001:db8::/32`, or one address. */
-function addNetwork(networks: BlockList, text: string, read: Reader): void {
+export function addNetwork(networks: BlockList, text: string, read: Reader, key: string): void {
   const [, address = '', prefix] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? []
   const family = isIPv6(address) ? 'ipv6' : 'ipv4'
   const bits = family === 'ipv6' ? 128 : 32
   if (isIP(address) === 0 || Number(prefix ?? bits) > bits)
-    throw read.error('main', 'relay_networks', `${text} is no network`)
+    throw read.error('main', key, `${text} is no network`)
   networks.addSubnet(address, Number(prefix ?? bits), family)
 }
 

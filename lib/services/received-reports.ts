@@ -2,6 +2,8 @@
 import { join } from 'node:path'
 import type { SharedCache } from '../cache/cache.ts'
 import type { Clock } from '../clock.ts'
+import { PermError } from '../errors.ts'
+import type { Meter } from '../metrics/meter.ts'
 import type { TableFile } from '../protection/table-file.ts'
 import { createAlerts, type Alert, type Alerts } from '../tlsrpt/alerts.ts'
 import { createKeptReports, type KeptReport } from '../tlsrpt/received/kept.ts'
@@ -24,6 +26,7 @@ export interface ReceivedReportsOptions {
   readonly table: TableFile
   readonly clock: Clock
   readonly log: Log
+  readonly meter: Meter
 }
 
 export function createReceivedReports(options: ReceivedReportsOptions): ReceivedReports {
@@ -34,15 +37,35 @@ export function createReceivedReports(options: ReceivedReportsOptions): Received
   return {
     list: () => createKeptReports({ store, clock, ...NO_LIMITS }).list(),
     createReceiver: (receive, alerts) =>
-      createReceiver({
-        kept: createKeptReports({ store, clock, ...receive }),
-        alerts,
-        limits: receive.limits,
-        isOurs: (domain) => isOursOrBelow(table, domain),
-        log,
-        proof: receive.proof,
-      }),
+      metered(
+        createReceiver({
+          kept: createKeptReports({ store, clock, ...receive }),
+          alerts,
+          limits: receive.limits,
+          isOurs: (domain) => isOursOrBelow(table, domain),
+          log,
+          proof: receive.proof,
+        }),
+        options.meter,
+      ),
     createAlerts: (send) => createAlerts({ store, clock, log, ...(send && { send }) }),
+  }
+}
+
+function metered(receiver: Receiver, meter: Meter): Receiver {
+  return {
+    async receive(bytes, origin) {
+      const count = (result: string): void =>
+        meter.count('hisho_tls_reports_received_total', { via: origin.via, result })
+      try {
+        const received = await receiver.receive(bytes, origin)
+        count(received.status)
+        return received
+      } catch (error) {
+        count(error instanceof PermError ? 'refused' : 'deferred')
+        throw error
+      }
+    },
   }
 }
 

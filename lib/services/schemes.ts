@@ -10,6 +10,7 @@ import type { KeySource } from '../ibe/key-source.ts'
 import { createIbeScheme, IBE } from '../ibe/mail-scheme.ts'
 import type { CorrespondentKeys } from '../mail/correspondent-keys.ts'
 import type { Scheme, SchemeKind, SchemeSettings } from '../mail/scheme.ts'
+import type { Meter } from '../metrics/meter.ts'
 import { createOpenPgpScheme } from '../openpgp/mail-scheme.ts'
 import type { OpenPgpPool } from '../openpgp/openpgp.ts'
 import { OPENPGP } from '../openpgp/settings.ts'
@@ -22,6 +23,7 @@ import { SHARED_KEY } from '../shared-key/settings.ts'
 import type { VaultContents } from '../vault/contents.ts'
 import type { Trust } from '../smime/trust/trust.ts'
 import type { KeyRing } from '../vault/key-ring.ts'
+import { meteredSchemes } from './metered.ts'
 import type { Log } from './services.ts'
 import type { SharedSettings } from './settings.ts'
 
@@ -43,6 +45,7 @@ export interface SchemeParts {
   readonly settings: SharedSettings
   readonly table: TableFile
   readonly log: Log
+  readonly meter: Meter
 }
 
 interface Entry {
@@ -95,7 +98,10 @@ const NO_KEYS = { contents: async () => NO_SITES, latest: async () => NO_SITES }
 /** What a line of the domain table may name. */
 export const SCHEME_KINDS: readonly SchemeKind[] = SCHEMES.map(({ kind }) => kind)
 
-export function createSchemes(parts: SchemeParts): Scheme[] {
+export function createSchemes(parts: SchemeParts): readonly Scheme[] {
   const settingsOf: SettingsOf = (site) => parts.table.current().ruleFor(site).settings
-  return SCHEMES.map(({ create }) => create({ ...parts, settingsOf }))
+  return meteredSchemes(
+    SCHEMES.map(({ create }) => create({ ...parts, settingsOf })),
+    parts.meter,
+  )
 }

@@ -15,6 +15,7 @@ import { createOwnGenerations } from '../ibe/signature/own-generations.ts'
 import { createIbeSignatures } from '../ibe/signature/signatures.ts'
 import type { KeyDirectory } from '../key-directory/directory.ts'
 import type { Scheme } from '../mail/scheme.ts'
+import { createMeter, type Meter } from '../metrics/meter.ts'
 import { createOpenPgpKeyFormat } from '../openpgp/key-format.ts'
 import { createOpenPgpPool, type OpenPgpPool } from '../openpgp/openpgp.ts'
 import type { Signatures } from '../mail/signature.ts'
@@ -29,10 +30,12 @@ import { activeEntries } from '../vault/contents.ts'
 import { createKeyRing, type KeyRing } from '../vault/key-ring.ts'
 import { createCorrespondentKeys, keyLookupMs } from './correspondent-keys.ts'
 import { createDelivery, type Delivery } from './delivery.ts'
+import { meterParts } from './gauges.ts'
 import { createHostedPolicies, type HostedPolicies } from './hosted-policies.ts'
 import { createKeyExpiry, type KeyExpiry } from './key-expiry.ts'
 import { createRemoteKeys } from './kgc-keys.ts'
 import { createOwnPublicKeys, type OwnPublicKeys } from './own-public-keys.ts'
+import { meteredCache, meteredStore } from './metered.ts'
 import {
   createParameterSources,
   createReplays,
@@ -82,6 +85,7 @@ export interface Services {
   /** Mail that waits for a key. */
   readonly held: HeldStore
   readonly heldSettings: HeldSettings
+  readonly meter: Meter
   /** MTA-STS for our own domains. */
   readonly hostedPolicies: HostedPolicies
   /** What others report of TLS to our domains. */
@@ -104,7 +108,8 @@ export interface ServicesOptions {
 /** PermError if the domain table cannot be used. Nothing is connected or started before it is needed, or `warm`. */
 export function createServices({ settings, environment, clock, log }: ServicesOptions): Services {
   const table = openTableFile({ file: settings.tableFile, kinds: SCHEME_KINDS, clock, log })
-  const cache = createCache(settings, clock, log)
+  const meter = createMeter()
+  const cache = meteredCache(createCache(settings, clock, log), meter)
   const resolver = createResolver(settings.dns)
   const pool = createIbePool({
     size: settings.workers,
@@ -120,7 +125,7 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
   })
   const bb2 = createBb2({ pool: bb2Pool })
   const sources = createParameterSources(settings, resolver)
-  const store = createStore(settings, clock)
+  const store = meteredStore(createStore(settings, clock), meter)
   const directory = createDirectory({
     ...sources,
     cache,
@@ -206,7 +211,11 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     log,
     settings: settings.delivery,
   })
-  const receivedReports = createReceivedReports({ settings, store, table, clock, log })
+  const receivedReports = createReceivedReports({ settings, store, table, clock, log, meter })
+  const held = createHeldStore({ ...settings.held, clock, log })
+  const pools = { ibe: pool, bb2: bb2Pool, openpgp: openPgpPool, smime: smimePool }
+  const backend = settings.redis ? 'redis' : 'files'
+  meterParts(meter, { ibe, pools, delivery, store, backend, held, clock })
   return {
     table,
     keyRing,
@@ -228,7 +237,8 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     ownPublicKeys: createOwnPublicKeys({ keyRing, formats }),
     openPgpPool,
     threads: createThreadMemory(settings, store, clock, log),
-    held: createHeldStore({ ...settings.held, clock, log }),
+    held,
+    meter,
     heldSettings: settings.held,
     signatures: createIbeSignatures({
       engine: createSignatureEngine({ pool }),
@@ -242,6 +252,7 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
       log,
     }),
     schemes: createSchemes({
+      meter,
       ibe,
       bb2,
       directory,
@@ -273,8 +284,6 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
       sources.close()
       await Promise.all([pool.close(), bb2Pool.close(), openPgpPool.close(), smimePool.close()])
       await Promise.all([delivery.close(), tlsrpt.close()])
-      await Promise.all([cache.close(), store.close()])
-      await Promise.all([pool.close(), bb2Pool.close(), delivery.close()])
       await Promise.all([cache.close(), store.close()])
     },
   }
