@@ -88,8 +88,7 @@ describe('a domain with OpenPGP in the table', () => {
     assert.equal((await world.send(message, ['eve@b.example', 'dora@b.example'])).code, 250)
     const [delivery] = await world.inboxB.waitFor(1)
     const mark = /^Hisho-Decrypted: [^]*?\r\n(?=\S)/m.exec(text(delivery))?.[0] ?? ''
-    assert.match(mark, new RegExp(`${eve.fingerprint}`))
-    assert.match(mark, new RegExp(`${site.fingerprint}`))
+    for (const { fingerprint } of [eve, site]) assert.ok(mark.includes(fingerprint), mark)
     assert.match(mark, /signature=pass[^]*x-openpgp[^]*alice@a\.example/)
     assert.deepEqual(delivery?.to.toSorted(), ['dora@b.example', 'eve@b.example'])
     assert.ok(text(delivery).endsWith(message))
