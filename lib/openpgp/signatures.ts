@@ -7,7 +7,7 @@ import {
   Signature,
   verify as check,
   type Key,
-  type SignaturePacket,
+  SignaturePacket,
 } from 'openpgp'
 import { MOST_SIGNATURES } from './limits.ts'
 import type { ParsedKeys } from './parsed-keys.ts'
@@ -36,7 +36,9 @@ export async function verify(args: VerifyArgs, parsed: ParsedKeys): Promise<Sign
 
 async function packetsOf(bytes: Uint8Array): Promise<readonly SignaturePacket[]> {
   try {
-    return [...(await readSignature({ binarySignature: bytes })).packets]
+    const { packets } = await readSignature({ binarySignature: bytes })
+    // It takes a whole signed message too, as what it promises not to be.
+    return packets.every((packet) => packet instanceof SignaturePacket) ? [...packets] : []
   } catch {
     return []
   }
