@@ -91,20 +91,27 @@ function addSet(domains: Command, run: Run): void {
     })
 }
 
+/** In the order in which they come to stand in a new line. */
 function changeOf({ schemes, set: settings, ...options }: RuleOptions) {
-  const named = {
-    encrypt: options.encrypt,
-    on_lookup_failure: options.onLookupFailure,
-    on_no_key: options.onNoKey,
-    reply_plain: options.replyPlain,
-    exempt: options.exempt,
-    params_trust: options.paramsTrust,
-    missing_signature: options.missingSignature,
-    failed_signature: options.failedSignature,
-    transport: options.transport,
-    floor: options.floor,
+  return {
+    ...given({ encrypt: options.encrypt }),
+    ...(schemes && { schemes, scheme: undefined }),
+    ...settings,
+    ...given({
+      on_lookup_failure: options.onLookupFailure,
+      on_no_key: options.onNoKey,
+      reply_plain: options.replyPlain,
+      exempt: options.exempt,
+      params_trust: options.paramsTrust,
+      missing_signature: options.missingSignature,
+      failed_signature: options.failedSignature,
+      transport: options.transport,
+      floor: options.floor,
+    }),
   }
-  // What stands there as `undefined` would be taken away.
-  const given = Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined))
-  return { ...given, ...(schemes && { schemes, scheme: undefined }), ...settings }
+}
+
+/** What stands in a change as `undefined` would be taken away. */
+function given(named: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined))
 }

@@ -83,6 +83,7 @@ async function splitUp(
   try {
     checkStillWanted()
     await held?.commit()
+    checkStillWanted()
     if (copies.length > 0)
       await queueCopies(transaction, copies, { ...outboundOf(plugin), checkStillWanted })
   } catch (error) {

@@ -35,7 +35,7 @@ function start(plugin: Plugin, isEnabled: () => boolean): void {
     store,
     ...heldSettings,
     lease: createLease({
-      store: createFileCache({ directory, clock: systemClock }),
+      store: createFileCache({ directory, clock: systemClock, lasting: false }),
       key: 'held',
       ttlSeconds: LEASE_SECONDS,
     }),

@@ -91,6 +91,7 @@ describe('hisho doctor', () => {
         'vault file',
         'vault',
         'store',
+        'held mail',
         'clock',
         'dns',
         'record of a.example',
@@ -105,7 +106,7 @@ describe('hisho doctor', () => {
     assert.equal(code, 1)
     assert.match(text, /^fail {2}plugins +not in config\/plugins: hisho\/decrypt$/m)
     assert.match(text, /^ +-> hisho init says where$/m)
-    assert.match(text, /^24 ok, 0 to look at, 1 to mend$/m)
+    assert.match(text, /^25 ok, 0 to look at, 1 to mend$/m)
     assert.ok(!text.includes('\u001B'))
   })
 
@@ -327,6 +328,30 @@ describe('hisho doctor', () => {
     await redis.kill()
     const gone = await examine(site)
     assert.deepEqual([gone.code, bad(gone)], [1, { redis: 'fail' }])
+  })
+
+  it('says what has waited for a key for more than a day', async () => {
+    healthy()
+    const mail = {
+      id: '20260101-0a1b2c3d',
+      since: '2026-01-01T00:00:00.000Z',
+      sender: 'alice@a.example',
+      recipients: ['x@c.example'],
+      reason: 'there is no key for c.example (ibe)',
+      sizeBytes: 1,
+      notes: {},
+      isAnnounced: true,
+    }
+    site.write(`config/hisho.held/${mail.id}.json`, JSON.stringify(mail), 0o600)
+    chmodSync(site.file('config/hisho.held'), 0o700)
+    const found = await examine(site)
+    const { found: text = '', advice } =
+      found.checks.find(({ check }) => check === 'held mail') ?? {}
+    assert.match(text, /^1 for more than a day, the first since 2026-01-01.*no key for c\.example/)
+    assert.match(advice ?? '', /hisho held list/)
+    chmodSync(site.file('config/hisho.held'), 0o755)
+    assert.equal(bad(await examine(site))['held mail'], 'warn')
+    rmSync(site.file('config/hisho.held'), { recursive: true })
   })
 })
 

@@ -79,6 +79,8 @@ describe('mail that waits for a key', () => {
     assert.equal(statSync(held()).mode & 0o777, 0o700)
     for (const end of ['json', 'eml'])
       assert.equal(statSync(join(held(), `${id}.${end}`)).mode & 0o777, 0o600)
+    const envelope = readFileSync(join(held(), `${id}.json`), 'utf8')
+    assert.match(envelope, /"author": "alice@a\.example"/)
     const notice = await notices(world.inboxA, /Not sent yet/)
     assert.match(notice, /^Auto-Submitted: auto-replied\r$/m)
     assert.match(

@@ -92,6 +92,18 @@ describe('the settings that all plugins share', () => {
       )
   })
 
+  it('say where mail waits for a key, and for how long', () => {
+    const { held, threadDays } = shared()
+    assert.deepEqual(held, {
+      directory: '/etc/haraka/config/hisho.held',
+      days: 5,
+      retrySeconds: 300,
+    })
+    assert.equal(threadDays, 30)
+    for (const wrong of [{ directory: '' }, { days: 0 }, { retry_seconds: 0 }])
+      assert.throws(() => shared({ held: wrong }), /\[held\]/)
+  })
+
   it('name a resolver over HTTPS', () => {
     const { doh } = shared({
       dns: { doh_url: 'https://dns.example/q', doh_address: '2001:db8::1', doh_trusted: true },
@@ -310,6 +322,24 @@ describe('the settings of one plugin', () => {
       enabled: true,
       trustForwardedHost: false,
     })
+  })
+
+  it('take what has a message encrypted, by subject and by header', () => {
+    const trigger = { subject: '[secure], !', header: 'X-Encrypt: Yes, Sensitivity:private' }
+    assert.deepEqual(parseEncryptSettings({ main: { enabled: true }, trigger }).triggers, {
+      subjects: ['[secure]', '!'],
+      headers: [
+        { name: 'x-encrypt', value: 'yes' },
+        { name: 'sensitivity', value: 'private' },
+      ],
+    })
+    for (const header of ['X-Encrypt', 'X-Encrypt:', ': yes', 'X Encrypt: yes'])
+      refused(
+        () => parseEncryptSettings({ main: { enabled: true }, trigger: { header } }),
+        'trigger',
+        'header',
+        'hisho.encrypt.ini',
+      )
   })
 
   it('know the words for yes and no', () => {

@@ -46,6 +46,8 @@ export function createRounds(options: RoundsOptions): Rounds {
   let timer: NodeJS.Timeout | undefined
   let isBusy = false
   let retriedMs = Number.NEGATIVE_INFINITY
+  /** Whose senders could not be told, until all is tried again. */
+  const tried = new Set<string>()
 
   const expiryOf = ({ since }: HeldMail): Date => new Date(Date.parse(since) + days * DAY_MS)
   const say = async (mail: HeldMail, kind: NoticeKind, to = mail.recipients): Promise<void> => {
@@ -97,7 +99,8 @@ export function createRounds(options: RoundsOptions): Rounds {
     if (!left) return
     if (clock.nowMs() >= expiryOf(left).getTime())
       return end(left, 'expired', 'returned: no key came')
-    if (left.isAnnounced) return
+    if (left.isAnnounced || tried.has(left.id)) return
+    tried.add(left.id)
     await say(left, 'held')
     await store.update({ ...left, isAnnounced: true })
   }
@@ -107,7 +110,10 @@ export function createRounds(options: RoundsOptions): Rounds {
     if (!names.some((name) => /\.(?:json|eml)$/.test(name))) return
     if (!(await lease.renew()) && !(await lease.take())) return
     const isDue = clock.nowMs() - retriedMs >= retrySeconds * 1000
-    if (isDue) retriedMs = clock.nowMs()
+    if (isDue) {
+      retriedMs = clock.nowMs()
+      tried.clear()
+    }
     for (const mail of await store.list()) {
       try {
         await tend(mail, await store.requestFor(mail.id), isDue)
