@@ -165,17 +165,19 @@ function linesOf(reading: Reading, value: unknown): readonly string[] {
     .filter((line) => line !== '')
 }
 
-/** Microsoft's TLSA records: a JSON array in a string. No record and no line of a policy begins so. */
+/** Microsoft's TLSA records: a JSON array in a string. What only looks like one is marked, so that it is never taken for it. */
 function unfold(line: string): readonly string[] {
-  if (!line.startsWith('[')) return [line]
-  const inner = line.length > MAX_FOLDED ? undefined : parseOrUndefined(line)
-  const lines = Array.isArray(inner) ? inner.filter((one) => typeof one === 'string') : [line]
-  return lines.map((one) => one.replace(/^\s*\[/, '?['))
+  const inner = line.length > MAX_FOLDED ? undefined : listIn(line)
+  if (inner) return inner.map((one) => one.replace(/^\s*\[/, '?['))
+  const safe = safeText(line)
+  return [listIn(safe) ? `?${safe}` : safe]
 }
 
-function parseOrUndefined(text: string): unknown {
+function listIn(text: string): readonly string[] | undefined {
+  if (!text.startsWith('[')) return undefined
   try {
-    return JSON.parse(text)
+    const list: unknown = JSON.parse(text)
+    return Array.isArray(list) ? list.filter((one) => typeof one === 'string') : undefined
   } catch {
     return undefined
   }

@@ -70,7 +70,7 @@ export class Reading {
 export function domainOf(text: string): string {
   const name = withoutLastDots(text)
   const ascii = domainToASCII(name)
-  if (ascii.length > MAX_CHARACTERS) return asciiLower(name).replaceAll(/[^ -~]/g, '?')
+  if (ascii.length > MAX_CHARACTERS) return asciiLower(name).replaceAll(/[^ -~]/g, '_')
   // A dot of another script has become a dot.
   return withoutLastDots(ascii || asciiLower(name))
 }
