@@ -16,10 +16,16 @@ const ALL: readonly Member[] = [
 /** First the sender's addresses go, of which large senders have hundreds. */
 const STEPS: readonly (readonly Member[])[] = [ALL, CAUSE, HOST, []]
 
+const LEAST_ROW_BYTES = '{"result-type":"","failed-session-count":1},'.length
+
 /** RFC 8460 JSON of at most so many bytes; undefined: even the shortest has more. */
 export function condensed(report: ReceivedReport, maxBytes: number): string | undefined {
+  let { policies } = report
   for (const members of STEPS) {
-    const policies = report.policies.map((policy) => withRows(policy, members))
+    policies = policies.map((policy) => withRows(policy, members))
+    // Most need not be written down to be seen as too long.
+    const rows = policies.reduce((sum, { failures }) => sum + failures.length, 0)
+    if (rows * LEAST_ROW_BYTES > maxBytes) continue
     const text = formatReport({ ...report, policies })
     if (Buffer.byteLength(text) <= maxBytes) return text
   }
@@ -34,7 +40,8 @@ function withRows(policy: ReceivedPolicy, members: readonly Member[]): ReceivedP
       const text = rest[member]
       if (text !== undefined) what[member] = text
     }
-    const key = JSON.stringify([resultType, what])
+    // No text of a report that was read has a line end.
+    const key = [resultType, ...members.map((member) => what[member] ?? '')].join('\n')
     const known = rows.get(key)?.failedSessions ?? 0
     rows.set(key, { ...what, resultType, failedSessions: known + failedSessions })
   }

@@ -11,6 +11,8 @@ const MAX_COUNT = 1e12
 
 export class Reading {
   readonly deviations: string[] = []
+  /** The hosts of a thousand rows are few. */
+  private readonly domains = new Map<string, string>()
 
   /** In the words of the standard, each thing once. */
   deviates(what: string): void {
@@ -49,7 +51,10 @@ export class Reading {
 
   /** As A-labels where it is a name that has them, RFC 8460 section 4.4. */
   domain(fields: Fields, name: string, need: 'needed' | 'optional' = 'optional'): string {
-    return domainOf(this.text(fields, name, need))
+    const text = this.text(fields, name, need)
+    const known = this.domains.get(text) ?? domainOf(text)
+    this.domains.set(text, known)
+    return known
   }
 
   count(fields: Fields, name: string): number {
