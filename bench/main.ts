@@ -1,4 +1,4 @@
-// npm run bench [-- container|ibe|signature|schemes|delivery|haraka]: the figures of docs/benchmarks.md, side by side with the bare thing in one run.
+// npm run bench [-- container|ibe|signature|schemes|delivery|tlsrpt|haraka]: the figures of docs/benchmarks.md, side by side with the bare thing in one run.
 import { benchContainer } from './container.ts'
 import { benchTransport } from './delivery.ts'
 import { benchHaraka } from './haraka.ts'
@@ -6,6 +6,7 @@ import { benchIbe } from './ibe.ts'
 import { benchSignature } from './signature.ts'
 import { benchSchemes } from './schemes.ts'
 import { formatReport, isReached, type Row } from './report.ts'
+import { benchTlsrpt } from './tlsrpt.ts'
 
 const BENCHES: Record<string, () => Promise<readonly Row[]>> = {
   container: benchContainer,
@@ -13,6 +14,7 @@ const BENCHES: Record<string, () => Promise<readonly Row[]>> = {
   signature: benchSignature,
   schemes: benchSchemes,
   delivery: benchTransport,
+  tlsrpt: benchTlsrpt,
   haraka: benchHaraka,
 }
 

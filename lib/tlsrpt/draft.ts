@@ -30,9 +30,11 @@ export interface DrafterOptions {
 
 export type DraftReport = (day: Day, named: NamedCounts) => Promise<Draft>
 
+/** A resolver remembers too. */
+const MAX_REMEMBERED = 10_000
 const UNWANTED: Draft = { status: 'unwanted' }
 
-/** For one round: each record is looked up once. */
+/** For one round: a record is not looked up again and again. */
 export function createDrafter({ lookUp, submitter, rules }: DrafterOptions): DraftReport {
   const records = remembered(lookUp)
   const readersOf = async (name: string): Promise<readonly Destination[]> =>
@@ -96,6 +98,7 @@ function remembered(lookUp: DrafterOptions['lookUp']): DrafterOptions['lookUp'] 
   const known = new Map<string, Promise<TlsrptRecord>>()
   return (name) => {
     const found = known.get(name) ?? lookUp(name)
+    if (known.size >= MAX_REMEMBERED) known.clear()
     known.set(name, found)
     return found
   }

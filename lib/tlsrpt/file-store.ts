@@ -1,15 +1,13 @@
-// Counts on the disk: a directory for each day, in it a file for each process that is only ever appended to. A batch is one
-// line; a line that a crash has torn is none.
-import { createReadStream } from 'node:fs'
+// Counts on the disk: a directory for each day, in it a file for each process that is only ever appended to. A batch is
+// written at once; a line that a crash has torn is none.
 import { access, open, readdir, rm, stat, writeFile, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { randomUUID } from 'node:crypto'
 import { makeOwnDirectory } from '../disk/own-directory.ts'
 import { TempError } from '../errors.ts'
-import { packCount, unpackCount, type Count } from './count.ts'
+import { formatLines, readLines, SHARDS } from './count-lines.ts'
 import { isDay, type Day } from './day.ts'
-import { partOf, type Batch, type DayStore, type Part, type Progress } from './day-store.ts'
+import type { DayStore, Progress } from './day-store.ts'
 import { createFileLedger, type FileLedger } from './file-ledger.ts'
 
 export interface FileStoreOptions {
@@ -22,8 +20,7 @@ export interface FileStoreOptions {
 
 const COUNTS = '.counts'
 /** So much of the files is read at a time, as far as memory goes. */
-const PART_BYTES = 48 * 2 ** 20
-const MAX_PARTS = 256
+const PART_BYTES = 16 * 2 ** 20
 const MAX_FILE_BYTES = 2 ** 30
 
 interface OpenFile {
@@ -82,17 +79,17 @@ export function createFileStore({
       reaching(directory, async () => {
         if (await has(day, 'closed')) return 'closed'
         const file = await fileFor(day)
-        const line = `${file.isTorn ? '\n' : ''}${lineOf(batch)}\n`
-        if (file.bytes + line.length > maxBytes)
+        const lines = `${file.isTorn ? '\n' : ''}${formatLines(batch)}`
+        if (file.bytes + lines.length > maxBytes)
           throw new TempError(
             'cache/unreachable',
             `the counts of ${day} have ${file.bytes} bytes: enough`,
           )
         file.isTorn = true
-        await file.handle.appendFile(line)
+        await file.handle.appendFile(lines)
         await file.handle.datasync()
         file.isTorn = false
-        file.bytes += Buffer.byteLength(line)
+        file.bytes += Buffer.byteLength(lines)
         return 'kept'
       }),
     days: () =>
@@ -104,11 +101,19 @@ export function createFileStore({
           (await filesOf(day)).map(async (file) => (await stat(file)).size),
         )
         const bytes = sizes.reduce((sum, size) => sum + size, 0)
-        return Math.min(MAX_PARTS, Math.max(1, Math.ceil(bytes / PART_BYTES)))
+        let of = 1
+        while (of < SHARDS && bytes / of > PART_BYTES) of *= 2
+        return of
       }),
     async *read(day, part) {
-      for (const file of await reaching(directory, () => filesOf(day)))
-        yield* readFile(file, part, log)
+      for (const file of await reaching(directory, () => filesOf(day))) {
+        const torn = (): void => log('warn', `TLSRPT: ${file} has a line that a crash has torn`)
+        try {
+          yield* readLines(file, part, torn)
+        } catch (cause) {
+          throw unreachable(file, cause)
+        }
+      }
     },
     claim: (day, owner, claims, nowMs) =>
       reaching(directory, async () => (await ledgerOf(day)).claim(owner, claims, nowMs)),
@@ -140,64 +145,6 @@ export function createFileStore({
       ledgers.clear()
     },
   }
-}
-
-function lineOf({ id, counts }: Batch): string {
-  return JSON.stringify([id, counts.map(packCount)])
-}
-
-async function* readFile(
-  file: string,
-  { part, of, kind }: Part,
-  log: FileStoreOptions['log'],
-): AsyncGenerator<Count> {
-  let last: string | undefined
-  const lines = createInterface({ input: createReadStream(file), crlfDelay: Infinity })
-  try {
-    for await (const line of lines) {
-      if (line === '') continue
-      const batch = parseLine(line)
-      if (batch === undefined) {
-        if (part === 0 && kind === 'domains')
-          log(
-            'warn',
-            `TLSRPT: ${file} has a line that is none: a crash has torn it, it is left out`,
-          )
-        continue
-      }
-      // Written again, since nobody knew whether it was there.
-      if (batch.id === last) continue
-      last = batch.id
-      for (const packed of batch.counts) {
-        const count = isIn(packed, { part, of, kind }) ? unpackCount(packed) : undefined
-        if (count) yield count
-      }
-    }
-  } catch (cause) {
-    throw unreachable(file, cause)
-  } finally {
-    lines.close()
-  }
-}
-
-/** Looked at before all the rest of it: most of a day is in other parts. */
-function isIn(packed: unknown, { part, of, kind }: Part): boolean {
-  if (!Array.isArray(packed)) return false
-  const [name, via] = packed as unknown[]
-  if (typeof name !== 'string') return false
-  return (typeof via === 'string') === (kind === 'hosts') && partOf(name, of) === part
-}
-
-function parseLine(line: string): { id: string; counts: readonly unknown[] } | undefined {
-  let parsed: unknown
-  try {
-    parsed = JSON.parse(line)
-  } catch {
-    return undefined
-  }
-  if (!Array.isArray(parsed)) return undefined
-  const [id, counts] = parsed as unknown[]
-  return typeof id === 'string' && Array.isArray(counts) ? { id, counts } : undefined
 }
 
 async function syncDirectory(path: string): Promise<void> {
