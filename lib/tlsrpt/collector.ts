@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import { isIP } from 'node:net'
 import type { Count } from './count.ts'
-import { dayAfter, dayOf, type Day } from './day.ts'
+import { DAY_MS, dayAfter, dayOf, type Day } from './day.ts'
 import type { Batch, DayStore } from './day-store.ts'
 import { safeText } from './received/plain-text.ts'
 import type { FailureDetail, ReportedPolicy } from './report.ts'
@@ -28,7 +28,7 @@ export interface Collector {
 const LIMITS: TallyLimits = { maxNames: 20_000, maxPolicies: 32, maxFailures: 100 }
 /** More than this is written at once, whatever the time. */
 const FULL = 2000
-const BATCH_COUNTS = 250
+const BATCH_COUNTS = 500
 const RETRY_MS = 5000
 /** What a server says of itself, and what is said of it, in no more than that. */
 const MAX_TEXT = 200
@@ -47,6 +47,12 @@ export function createCollector(options: CollectorOptions): Collector {
   let isClosed = false
   let lost = 0
 
+  let known = { number: -1, day: '' }
+  const dayOfMs = (ms: number): Day => {
+    const number = Math.floor(ms / DAY_MS)
+    if (number !== known.number) known = { number, day: dayOf(ms) }
+    return known.day
+  }
   const tallyOf = (day: Day): Tally => {
     const held = open.get(day)
     if (held) return held
@@ -133,9 +139,9 @@ export function createCollector(options: CollectorOptions): Collector {
     count(session) {
       try {
         if (isClosed || isAddress(session.domain)) return
-        const day = dayOf(session.atMs)
+        const day = dayOfMs(session.atMs)
         // One that was far ahead by mistake is believed no longer.
-        if (day > today || today > dayAfter(day)) today = day
+        if (day !== today && (day > today || today > dayAfter(day))) today = day
         const tally = tallyOf(today)
         for (const result of session.results) countResult(tally, session, result)
         if (tally.size >= FULL && !isFailing) void write()

@@ -19,8 +19,6 @@ export function createFileLedger(file: string): FileLedger {
   let readTo = 0
   let rest = ''
   let queue: Promise<unknown> = Promise.resolve()
-  const settled: unknown[][] = []
-  let settling: Promise<void> = Promise.resolve()
 
   const opened = async (): Promise<FileHandle> => (handle ??= await open(file, 'a+', 0o600))
   /** What any process has written since. */
@@ -36,7 +34,7 @@ export function createFileLedger(file: string): FileLedger {
       for (const line of lines) apply(states, line)
     }
   }
-  const append = async (lines: readonly unknown[][]): Promise<void> => {
+  const append = async (lines: readonly (readonly unknown[])[]): Promise<void> => {
     const to = await opened()
     // A line of its own, whatever a crash has left before it.
     const text = lines.map((line) => `\n${JSON.stringify(line)}`).join('')
@@ -50,29 +48,46 @@ export function createFileLedger(file: string): FileLedger {
     return done
   }
 
+  /** Those who come while others are written are written together. */
+  const together = <T, R>(work: (all: readonly T[]) => Promise<readonly R[]>) => {
+    let waiting: T[] = []
+    let next: Promise<readonly R[]> | undefined
+    return async (one: T): Promise<R> => {
+      const place = waiting.push(one) - 1
+      next ??= inTurn(() => {
+        const all = waiting
+        waiting = []
+        next = undefined
+        return work(all)
+      })
+      const done = await next
+      return done[place]!
+    }
+  }
+  const settleAll = together<readonly unknown[], undefined>(async (lines) => {
+    await append(lines)
+    return lines.map(() => undefined)
+  })
+  const claimAll = together<Claims, readonly string[]>(async (all) => {
+    await catchUp()
+    const lines = all.flatMap(({ owner, claims, nowMs }) =>
+      claims
+        .filter(({ name, attempt }) => mayClaim(states.get(name), attempt))
+        .map(({ name, attempt }) => ['c', name, attempt, owner, nowMs]),
+    )
+    if (lines.length > 0) {
+      await append(lines)
+      await catchUp()
+    }
+    return all.map(({ owner, claims }) =>
+      claims.filter((claim) => isOf(states.get(claim.name), owner, claim)).map(({ name }) => name),
+    )
+  })
+
   return {
-    claim: (owner, claims, nowMs) =>
-      inTurn(async () => {
-        await catchUp()
-        const free = claims.filter(({ name, attempt }) => mayClaim(states.get(name), attempt))
-        if (free.length > 0) {
-          await append(free.map(({ name, attempt }) => ['c', name, attempt, owner, nowMs]))
-          await catchUp()
-        }
-        return claims
-          .filter(({ name, attempt }) => {
-            const state = states.get(name)
-            return state?.owner === owner && state.attempt === attempt && state.status === 'claimed'
-          })
-          .map(({ name }) => name)
-      }),
-    settle(name, { attempt, owner, status, atMs }) {
-      const isFirst = settled.length === 0
-      settled.push(['s', name, attempt, owner, atMs, status])
-      // Those who come while others are written are written together.
-      if (isFirst) settling = inTurn(() => append(settled.splice(0)))
-      return settling
-    },
+    claim: (owner, claims, nowMs) => claimAll({ owner, claims, nowMs }),
+    settle: (name, { attempt, owner, status, atMs }) =>
+      settleAll(['s', name, attempt, owner, atMs, status]),
     states: () =>
       inTurn(async () => {
         await catchUp()
@@ -84,6 +99,16 @@ export function createFileLedger(file: string): FileLedger {
       handle = undefined
     },
   }
+}
+
+interface Claims {
+  readonly owner: string
+  readonly claims: readonly Claim[]
+  readonly nowMs: number
+}
+
+function isOf(state: ReportState | undefined, owner: string, { attempt }: Claim): boolean {
+  return state?.owner === owner && state.attempt === attempt && state.status === 'claimed'
 }
 
 /** A line that is torn, or another's, is none. */

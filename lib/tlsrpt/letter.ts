@@ -1,7 +1,7 @@
 // A report on its way: its texts, compressed, and how it goes by mail. RFC 8460 sections 5.1 to 5.3.
 import { randomBytes } from 'node:crypto'
 import { promisify } from 'node:util'
-import { gzip } from 'node:zlib'
+import { gzip, gzipSync } from 'node:zlib'
 import { beginOf, endOf, type Day } from './day.ts'
 import { formatReport, type PolicyReport, type Report } from './report.ts'
 
@@ -23,7 +23,14 @@ export interface Letter {
   readonly compressed: Uint8Array
 }
 
-const compress = promisify(gzip)
+/** For a short text a thread costs more than the work. */
+const LONG = 65_536
+
+const inThread = promisify(gzip)
+
+async function compress(text: string): Promise<Uint8Array> {
+  return text.length > LONG ? inThread(text) : gzipSync(text)
+}
 
 /** The same report has the same id, whoever makes it when: whoever gets it twice can know. */
 export function makeReport(
