@@ -53,6 +53,7 @@ export async function openTransaction(
   const { plugin, settings } = context
   const transaction = connection.transaction
   if (!transaction) return GO_ON
+  if (settings.tags.length === 0) tagged.add(transaction) // a scanner may end data_post with OK
   const authservIds = new Set([connection.local.host.toLowerCase(), ...settings.authservIds])
   if (!settings.enabled || !looksEncrypted(transaction.header)) {
     dropForgedFields(transaction.header, authservIds)
