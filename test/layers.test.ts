@@ -288,13 +288,13 @@ describe('docs/rfc-coverage.md', () => {
   })
 })
 
-describe('the lines of RFC 8461, 7672 and 8689', () => {
+describe('the lines of RFC 8461, 7672, 8689 and 8460, and of a gateway that opens mail', () => {
   const rows = readFileSync(join(root, 'docs/rfc-coverage.md'), 'utf8').matchAll(
-    /^\| ([SDQ]\d+) +\|.*\| (.*?) +\|$/gm,
+    /^\| ([SDQR]\d+|C\d+a?) +\|.*\| (.*?) +\|$/gm,
   )
   const where = new Map([...rows].map(([, label = '', shown = '']) => [label, shown]))
   const tests = sources('test', ['.ts', '.json']).flatMap(({ path, text }) =>
-    [...text.matchAll(/['"`]((?:[SDQ]\d{1,2}(?:,? (?=[SDQ]\d))?)+)[: ]/g)].flatMap(
+    [...text.matchAll(/['"`]((?:[SDQRC]\d{1,2}a?(?:,? (?=[SDQRC]\d))?)+)[: ]/g)].flatMap(
       ([, labels = '']) =>
         labels.split(/,? /).map((label) => ({ label, path: path.replace(/^test\//, '') })),
     ),
@@ -305,6 +305,9 @@ describe('the lines of RFC 8461, 7672 and 8689', () => {
       ...Array.from({ length: 40 }, (_, at) => `S${at + 1}`),
       ...Array.from({ length: 32 }, (_, at) => `D${at + 1}`),
       ...Array.from({ length: 4 }, (_, at) => `Q${at + 1}`),
+      ...Array.from({ length: 33 }, (_, at) => `R${at + 1}`),
+      ...Array.from({ length: 35 }, (_, at) => `C${at + 1}`),
+      'C28a',
     ]
     assert.deepEqual([...where.keys()].toSorted(), all.toSorted())
     assertNone(

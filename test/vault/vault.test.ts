@@ -126,7 +126,7 @@ describe('the vault', () => {
     await assert.rejects(readVault(file, secret(key)), isLocked)
   })
 
-  it('a file with any one bit changed, or cut off anywhere, is locked', async () => {
+  it('C32: a file with any one bit changed, or cut off anywhere, is locked', async () => {
     await writeVault(file, CONTENTS, secret(key))
     const good = readFileSync(file)
     await fc.assert(
@@ -147,7 +147,7 @@ describe('the vault', () => {
     assert.deepEqual(readdirSync(folder), [])
   })
 
-  it('is its owner’s alone, whatever the umask and the file before it', async () => {
+  it('C32: is its owner’s alone, whatever the umask and the file before it', async () => {
     writeFileSync(file, 'old', { mode: 0o644 })
     const umask = process.umask(0)
     try {
@@ -388,7 +388,7 @@ describe('what the vault holds', () => {
     )
   })
 
-  it('no error of a vault says its passphrase or what is inside', async () => {
+  it('C32: no error of a vault says its passphrase or what is inside', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'hisho-vault-'))
     const file = join(folder, 'v')
     const passphrase = 'a very secret passphrase'
