@@ -1,14 +1,21 @@
 // The words of the command line about reports of TLS, ours and those of others: RFC 8460.
 import { createReadStream } from 'node:fs'
 import type { Command } from 'commander'
+import { PermError } from '../errors.ts'
 import { asDay, asDomain } from './options.ts'
 import type { Run } from './program.ts'
 import { readReport } from './tlsrpt-read.ts'
 import { showReceived } from './tlsrpt-received.ts'
+import { askForReports, rehearseReports } from './tlsrpt-send.ts'
 import { showCounts } from './tlsrpt.ts'
 
 interface Json {
   readonly json?: boolean
+}
+
+interface SendWords extends Json {
+  readonly dryRun?: boolean
+  readonly domain?: string
 }
 
 interface ShowWords extends Json {
@@ -30,6 +37,20 @@ export function addTlsrpt(program: Command, run: Run): void {
       const filter = { domain, since, json }
       await run((context) =>
         received ? showReceived(context, filter) : showCounts(context, filter),
+      )
+    })
+  tlsrpt
+    .command('send')
+    .description('have the reports of days that are over made at once')
+    .requiredOption('--now', 'without waiting for their time')
+    .option('--dry-run', 'show them here, those of today too, and send nothing')
+    .option('--domain <domain>', 'with --dry-run: this one alone', asDomain)
+    .option('--json', 'for scripts')
+    .action(async ({ dryRun = false, domain, json = false }: SendWords) => {
+      if (!dryRun && domain !== undefined)
+        throw new PermError('cli/usage', '--domain goes with --dry-run: reports are sent to all')
+      await run((context) =>
+        dryRun ? rehearseReports(context, { domain, json }) : askForReports(context),
       )
     })
   tlsrpt

@@ -39,6 +39,8 @@ export const NOW_KEY = 'tlsrpt/now'
 const LEAST_DELAY_MS = 5 * 60_000
 /** RFC 8460 section 5.5. */
 const RETRY_FOR_MS = DAY_MS
+/** What waits since before a restart is looked for soon. */
+const FIRST_PART = 20
 
 export function createReporter(options: ReporterOptions): Reporter {
   const { days, round, lease, store, clock, log, maxDelayMs, keepDays } = options
@@ -108,7 +110,7 @@ export function createReporter(options: ReporterOptions): Reporter {
     await runDays(due, round)
     return true
   }
-  const schedule = (): void => {
+  const schedule = (ms: number): void => {
     if (isClosed) return
     timer = setTimeout(
       () => {
@@ -119,9 +121,9 @@ export function createReporter(options: ReporterOptions): Reporter {
               `TLSRPT: reports wait: ${error instanceof Error ? error.message : 'unknown failure'}`,
             ),
           )
-          .finally(schedule)
+          .finally(() => schedule(everyMs))
       },
-      everyMs * (0.5 + random()),
+      ms * (0.5 + random()),
     )
     timer.unref()
   }
@@ -132,7 +134,7 @@ export function createReporter(options: ReporterOptions): Reporter {
       underWay = running.catch(() => {})
       return running
     },
-    start: schedule,
+    start: () => schedule(everyMs / FIRST_PART),
     async close() {
       isClosed = true
       clearTimeout(timer)

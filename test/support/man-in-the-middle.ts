@@ -36,7 +36,7 @@ export async function startManInTheMiddle({
       from.on('data', (piece) => {
         const said = piece.toString('latin1')
         const isStripped = man.stripsTls && from === upstream
-        const passed = isStripped ? said.replace('250-STARTTLS\r\n', '') : said
+        const passed = isStripped ? withoutOffer(said) : said
         heard.push(passed)
         into.write(Buffer.from(passed, 'latin1'))
       })
@@ -66,4 +66,9 @@ export async function startManInTheMiddle({
     },
   }
   return man
+}
+
+/** Wherever it stands in the answer to EHLO. */
+function withoutOffer(said: string): string {
+  return said.replace('250-STARTTLS\r\n', '').replace(/250-([^\r]*\r\n)250 STARTTLS\r\n/, '250 $1')
 }
