@@ -99,7 +99,7 @@ describe('a Haraka with hisho', () => {
       'config/hisho/encrypt.timeout': '20\n',
     })
     try {
-      await haraka.waitForLog(/a DNS look-up may take 32 s .* and hisho\/encrypt has 19 s/)
+      await haraka.waitForLog(/a DNS look-up may take 40 s .* and hisho\/encrypt has 19 s/)
     } finally {
       await haraka.stop()
     }
