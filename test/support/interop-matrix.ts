@@ -1,4 +1,5 @@
 // What works with other people's programs: one table, which the tests hold true and docs/interop.md shows.
+import { AGE_ROWS } from './interop-age.ts'
 import { OPENPGP_ROWS } from './interop-openpgp.ts'
 import { SMIME_ROWS } from './interop-smime.ts'
 import { SMIME_SIGNED_ROWS } from './interop-smime-signed.ts'
@@ -21,6 +22,7 @@ export const INTEROP_ROWS: readonly InteropRow[] = [
   ...OPENPGP_ROWS,
   ...SMIME_ROWS,
   ...SMIME_SIGNED_ROWS,
+  ...AGE_ROWS,
 ]
 
 /** Those that say the same of several keys stand in one line. */
