@@ -35,39 +35,41 @@ function utf8(bytes: Buffer): string | undefined {
   }
 }
 
-/** Until none is left: what stands around one may be one. */
+/** A character of the skeleton, and the text that shows it, with what does not show behind it. */
+interface Seen {
+  readonly skeleton: string
+  text: string
+}
+
+/** In one pass, also where what stands around one is one again: a Subject may be long, and made to be slow. */
 function removeAll(text: string, tag: string): string {
   if (tag === '') return text
-  for (let now = text; ;) {
-    const found = findTag(now, tag)
-    if (!found) return now
-    now = now.slice(0, found.start) + now.slice(found.end).replace(/^\s/, '')
+  const start: Seen = { skeleton: '', text: '' }
+  const kept = [start]
+  let isAfterTag = false
+  for (const char of text) {
+    if (isAfterTag && /\s/.test(char)) continue
+    isAfterTag = false
+    const [first = '', ...more] = skeletonOf(char)
+    if (first === '') {
+      ;(kept.at(-1) ?? start).text += char
+      continue
+    }
+    kept.push({ skeleton: first, text: char })
+    isAfterTag = removeEnd(kept, tag)
+    for (const skeleton of more) {
+      kept.push({ skeleton, text: '' })
+      isAfterTag = removeEnd(kept, tag) || isAfterTag
+    }
   }
+  return kept.map((seen) => seen.text).join('')
 }
 
-function findTag(text: string, tag: string): { start: number; end: number } | undefined {
-  // Which characters of the text stand behind each one of its skeleton.
-  const places: number[] = []
-  let skeleton = ''
-  for (const { index, segment } of segmentsOf(text)) {
-    const seen = skeletonOf(segment)
-    skeleton += seen
-    for (let count = 0; count < seen.length; count++) places.push(index)
-  }
-  const at = skeleton.indexOf(tag)
-  if (at === -1) return undefined
-  const last = places[at + tag.length - 1] ?? 0
-  return { start: places[at] ?? 0, end: last + segmentLength(text, last) }
-}
-
-function* segmentsOf(text: string): Generator<{ index: number; segment: string }> {
-  let index = 0
-  for (const segment of text) {
-    yield { index, segment }
-    index += segment.length
-  }
-}
-
-function segmentLength(text: string, at: number): number {
-  return (text.codePointAt(at) ?? 0) > 0xffff ? 2 : 1
+/** Whether the last of them were the tag. */
+function removeEnd(kept: Seen[], tag: string): boolean {
+  const from = kept.length - tag.length
+  for (let at = kept.length - 1; at >= from; at--)
+    if (kept[at]?.skeleton !== tag[at - from]) return false
+  kept.length = from
+  return true
 }

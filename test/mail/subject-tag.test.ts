@@ -79,6 +79,15 @@ describe('a tag of ours that somebody else wrote into a Subject', () => {
     }
   })
 
+  it('C12 C27: a long Subject that is made of nothing else takes no long time', () => {
+    const nested = `${'[decr'.repeat(20_000)}${'ypted]'.repeat(20_000)}`
+    const invisible = `[decrypted${'\u200b'.repeat(200_000)}x`
+    const startMs = performance.now()
+    assert.equal(without(`${nested}${TAG.repeat(20_000)} hello`), 'hello')
+    assert.ok(without(invisible).startsWith('[decrypted'))
+    assert.ok(performance.now() - startMs < 5_000)
+  })
+
   it('C12: is in no Subject any more, wherever it stood and whatever stood around it', () => {
     const piece = fc.oneof(
       fc.constantFrom(TAG, '[decr', 'ypted]', '[', ']', ' ', '=?', '?=', word(TAG), '\u200b', 'Е'),

@@ -392,3 +392,22 @@ describe('the way to a domain in the table', () => {
       })
     })
 })
+
+describe('C2: what is not proven to be unaltered', () => {
+  const table = (text: string) =>
+    parseDomainTable(`domains:\n${text}`, 'hisho.yaml', [{ name: 'ibe' }])
+
+  it('is opened only where a line of the domain says so, and closed again where a more specific one says that', () => {
+    const { ruleFor } = table(
+      "  '*.old.example': { unproven: open }\n  new.old.example: { unproven: close }\n",
+    )
+    assert.equal(ruleFor('very.old.example').unproven, 'open')
+    assert.equal(ruleFor('new.old.example').unproven, 'close')
+    assert.equal(ruleFor('other.example').unproven, 'close')
+  })
+
+  it('is for domains, in these words', () => {
+    for (const line of ['ann@a.example: { unproven: open }', 'a.example: { unproven: yes }'])
+      assert.throws(() => table(`  ${line}\n`), PermError)
+  })
+})
