@@ -3,7 +3,6 @@ import { randomInt } from 'node:crypto'
 import { writeAtomically } from '../disk/atomic-file.ts'
 import { SecretBytes } from '../crypto/secret-bytes.ts'
 import { PermError } from '../errors.ts'
-import { formatPkcs12 } from '../smime/ca/pkcs12.ts'
 import { mailKeysOf, WHOLE_DOMAIN } from '../vault/mail-keys.ts'
 import { issuedBy } from './ca-session.ts'
 import type { Context } from './context.ts'
@@ -33,6 +32,7 @@ export async function exportPkcs12(
   const given = await givenPassphrase(context, passphraseFile)
   const passphrase = given ?? newPassphrase()
   const name = user === WHOLE_DOMAIN ? domain : `${user}@${domain}`
+  const { formatPkcs12 } = await import('../smime/ca/pkcs12.ts') // pkijs takes a while to load
   await writeAtomically(out, await formatPkcs12(entry, name, passphrase), { mode: 0o600 })
   const { terminal } = context
   terminal.note(`${out}: the certificate and the key of ${name}. Its passphrase goes another way.`)

@@ -8,7 +8,7 @@ import { collect } from '../mail/message.ts'
 import { fingerprintOf, holderExtensions } from '../smime/ca/authority.ts'
 import { commonName, formatRequest } from '../smime/ca/certificate.ts'
 import { generateMailKey, mailKeyOf, type MailKeyType } from '../smime/ca/mail-key.ts'
-import { keyFirst, parsePkcs12, type Pkcs12Contents } from '../smime/ca/pkcs12.ts'
+import { keyFirst, type CertifiedKey } from '../smime/ca/certified-key.ts'
 import type { VaultContents } from '../vault/contents.ts'
 import {
   mailKeysOf,
@@ -91,7 +91,7 @@ export async function importSmime(
   context.terminal.line(`certificate ${entry.id} of ${domain} is in the vault, until ${until}`)
 }
 
-type Found = Pkcs12Contents & { readonly waiting: MailKeyEntry | undefined }
+type Found = CertifiedKey & { readonly waiting: MailKeyEntry | undefined }
 
 function fromPem(text: string, held: readonly MailKeyEntry[]): Found {
   const certificates = readPem('CERTIFICATE', text)
@@ -128,13 +128,14 @@ async function fromPkcs12(
   context: Context,
   bytes: Uint8Array,
   passphraseFile: string | undefined,
-): Promise<Pkcs12Contents> {
+): Promise<CertifiedKey> {
   const passphrase = await givenPassphrase(context, passphraseFile)
   if (passphrase === undefined)
     throw new PermError(
       'cli/usage',
       'a PKCS #12 file needs --passphrase-file or $HISHO_KEY_PASSPHRASE',
     )
+  const { parsePkcs12 } = await import('../smime/ca/pkcs12.ts') // pkijs takes a while to load
   return parsePkcs12(bytes, passphrase)
 }
 

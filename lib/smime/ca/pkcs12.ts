@@ -1,6 +1,6 @@
 // PKCS #12 for users and their mail programs: RFC 7292, with PBES2 (AES-256, PBKDF2 with HMAC-SHA-256: RFC 8018) and a MAC by
 // HMAC-SHA-256. pkijs does the form; the password is ASCII, since the two parts of the format encode others differently.
-import { createPrivateKey, webcrypto, X509Certificate } from 'node:crypto'
+import { createPrivateKey, webcrypto } from 'node:crypto'
 import { BmpString, OctetString } from 'asn1js'
 import {
   Attribute,
@@ -16,17 +16,10 @@ import {
 } from 'pkijs'
 import { SecretBytes } from '../../crypto/secret-bytes.ts'
 import { HishoError, PermError } from '../../errors.ts'
-
-export interface Pkcs12Contents {
-  /** PKCS #8, DER. The caller's to wipe. */
-  readonly secret: SecretBytes
-  /** DER, the key's own first. */
-  readonly certificates: readonly Uint8Array[]
-}
+import { keyFirst, type CertifiedKey } from './certified-key.ts'
 
 /** Five times those of OpenSSL: each of the MAC's is a turn of the event loop, and the passphrase that we make needs none. */
 const ITERATIONS = 10_000
-const MAX_CERTIFICATES = 20
 const ID = {
   keyBag: '1.2.840.113549.1.12.10.1.2',
   certificateBag: '1.2.840.113549.1.12.10.1.3',
@@ -42,7 +35,7 @@ function newEngine(): CryptoEngine {
 
 /** DER. `name` is what mail programs show. */
 export async function formatPkcs12(
-  { secret, certificates }: Pkcs12Contents,
+  { secret, certificates }: CertifiedKey,
   name: string,
   passphrase: SecretBytes,
 ): Promise<Uint8Array> {
@@ -114,10 +107,7 @@ function attributesOf(name: string): Attribute[] {
 }
 
 /** PermError cli/usage: no such file, another passphrase, or made with ciphers that are too old. */
-export async function parsePkcs12(
-  der: Uint8Array,
-  passphrase: SecretBytes,
-): Promise<Pkcs12Contents> {
+export async function parsePkcs12(der: Uint8Array, passphrase: SecretBytes): Promise<CertifiedKey> {
   try {
     const bags = await openBags(der, passwordOf(passphrase))
     const keys = bags.filter(({ bagId }) => bagId === ID.keyBag)
@@ -165,15 +155,6 @@ function certificateIn({ bagId, bagValue }: SafeBag): readonly Uint8Array[] {
   // Its very bytes: what pkijs has parsed of them might be written otherwise.
   const value: unknown = bagValue.certValue
   return value instanceof OctetString ? [new Uint8Array(value.getValue())] : []
-}
-
-/** The key's own certificate first. PermError cli/usage where it is not among them. */
-export function keyFirst(secret: SecretBytes, certificates: readonly Uint8Array[]): Pkcs12Contents {
-  const key = createPrivateKey({ key: Buffer.from(secret.bytes), format: 'der', type: 'pkcs8' })
-  const own = certificates.find((der) => new X509Certificate(der).checkPrivateKey(key))
-  if (own === undefined || certificates.length > MAX_CERTIFICATES)
-    throw new PermError('cli/usage', 'the certificate of the key is not there')
-  return { secret, certificates: [own, ...certificates.filter((der) => der !== own)] }
 }
 
 function passwordOf({ bytes }: SecretBytes): ArrayBuffer {
