@@ -23,7 +23,7 @@ interface TransactionModule {
 }
 
 /** Resolves once it is in the queue, on the disk. */
-export function mailQueueOf(plugin: Plugin): QueueMail {
+function mailQueueOf(plugin: Plugin): QueueMail {
   const outbound = plugin.haraka_require('outbound') as MailingOutbound
   const transactions = plugin.haraka_require('transaction') as TransactionModule
   return (from, to, text) =>

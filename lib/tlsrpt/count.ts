@@ -56,7 +56,7 @@ export function unpackCount(packed: unknown): Count | undefined {
   }
 }
 
-export function unpackFailure(packed: unknown): FailureDetail | undefined {
+function unpackFailure(packed: unknown): FailureDetail | undefined {
   if (!Array.isArray(packed)) return undefined
   const [count, resultType, sendingIp, host, helo, receivingIp, reason] = packed as unknown[]
   if (!isCount(count) || typeof resultType !== 'string') return undefined

@@ -117,7 +117,7 @@ export function formatMail(
   return lines.join('\r\n')
 }
 
-export function domainOf(address: string): string {
+function domainOf(address: string): string {
   return splitAddress(address)[1]
 }
 

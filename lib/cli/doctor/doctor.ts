@@ -14,6 +14,7 @@ import { checkHeld } from './held.ts'
 import { checkKgc } from './kgc.ts'
 import { checkDns, checkPublished, checkRedis, checkRequired, checkSchemes } from './network.ts'
 import { checkStore } from './store.ts'
+import { checkTlsrpt } from './tlsrpt.ts'
 
 export interface DoctorOptions {
   readonly json: boolean
@@ -45,6 +46,7 @@ async function examine(context: Context, harakaPackage: string | undefined): Pro
     ...checkPlugins(haraka),
     ...checkConnection(haraka),
     ...checkHttp(haraka),
+    ...checkTlsrpt(context),
     ...checkSettings(context),
   ]
   let settings: SharedSettings
