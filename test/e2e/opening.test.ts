@@ -191,7 +191,7 @@ describe('a gateway that opens mail', () => {
       'Content-Type': 'multipart/mixed; boundary=b1',
     }).replace(
       'Hello',
-      `--b1\r\n\r\ntext\r\n--b1\r\nContent-Type: text/csv; name="a.csv"\r\nContent-Disposition: attachment; filename="a.csv"\r\n\r\nthe attachment\r\n${'x,y\r\n'.repeat(36_000)}--b1--\r\n`,
+      `--b1\r\n\r\ntext\r\n--b1\r\nContent-Type: text/csv; name="a.csv"\r\nContent-Disposition: attachment; filename="a.csv"\r\n\r\nthe attachment\r\n${`${'x'.repeat(900)}\r\n`.repeat(200)}--b1--\r\n`,
     )
     const message = await sealed(text)
     const from = 'parts@a.example'
@@ -203,7 +203,10 @@ describe('a gateway that opens mail', () => {
 
   it('C27 C33: what is too large is not opened and is marked, outside and inside', async () => {
     const large = await sealed(
-      `${letter('large')}${'x'.repeat(72)}\r\n`.replace('bye', 'bye\r\n'.repeat(100_000)),
+      `${letter('large')}${'x'.repeat(72)}\r\n`.replace(
+        'bye',
+        `${'x'.repeat(900)}\r\n`.repeat(600),
+      ),
     )
     const header = await sealed(letter('large', { 'X-Filler': `x${'\r\n y'.repeat(6_000)}` }))
     for (const message of [large, header]) {
