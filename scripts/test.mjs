@@ -1,5 +1,5 @@
 // Runs every compiled test, or those whose path holds one of the words given: `npm test -- lib/dns`.
-// Two files at a time: each may start servers of its own.
+// Three files at a time, of which one as a rule waits: each may start servers of its own.
 import { spawnSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -20,7 +20,7 @@ if (files.length === 0) {
 }
 const { status } = spawnSync(
   process.execPath,
-  ['--test', '--test-reporter=spec', '--test-concurrency=2', ...files],
+  ['--test', '--test-reporter=spec', '--test-concurrency=3', ...files],
   { cwd: root, stdio: 'inherit' },
 )
 process.exit(status ?? 1)
