@@ -14,7 +14,7 @@ const MAX_DAYS = 3650
 const KEY = ['--key <type>', `one of ${MAIL_KEY_TYPES.join(', ')}`, asMailKeyType, 'p256'] as const
 const OF_CA = ['--domain <domain>', 'of the CA for this domain', asDomain] as const
 
-export function asMailKeyType(text: string): MailKeyType {
+function asMailKeyType(text: string): MailKeyType {
   return oneOf(MAIL_KEY_TYPES, text)
 }
 
