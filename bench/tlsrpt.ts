@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { createCollector } from '../lib/tlsrpt/collector.ts'
@@ -67,7 +68,10 @@ export async function benchTlsrpt(): Promise<Row[]> {
     const mostCounting = most - empty
     most = 0
     collect()
+    const delay = monitorEventLoopDelay({ resolution: 5 })
+    delay.enable()
     const made = await reportAll(store, log)
+    delay.disable()
     return [
       {
         name: `${DELIVERIES} deliveries to ${DOMAINS} domains counted: time of the processor for each, the disk included`,
@@ -93,6 +97,7 @@ export async function benchTlsrpt(): Promise<Row[]> {
         unit: 'MB',
         target: { most: 200 },
       },
+      { name: 'of that, event loop delay, p99', value: delay.percentile(99) / 1e6, unit: 'ms' },
     ]
   } finally {
     clearInterval(watching)

@@ -63,6 +63,9 @@ function parseReport(read: Reader, inConfig: InConfig): ReportSettings | undefin
   }
   if (mode === 'off' || from === undefined || contact === undefined) return undefined
   const domain = from.slice(from.lastIndexOf('@') + 1)
+  // RFC 8460 section 5.3: the submitter is the domain of the contact, and it is his signature that counts.
+  if (!contact.endsWith(`@${domain}`))
+    throw read.error('report', 'contact', `must be of the domain of \`from\`, ${domain}`)
   const organization = read.text('report', 'organization') || domain
   return { mode, from, contact, organization, ...common }
 }
