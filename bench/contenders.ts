@@ -1,15 +1,14 @@
 // The schemes with keys of their own, and the programs they are measured against.
-import { spawnSync } from 'node:child_process'
-import { mkdtempSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createAgeScheme } from '../lib/age/mail-scheme.ts'
 import { ageRecipientOf, generateAgeIdentity, type AgeKind } from '../lib/container/native-keys.ts'
 import { SecretBytes } from '../lib/crypto/secret-bytes.ts'
 import { createSharedKeyScheme } from '../lib/shared-key/mail-scheme.ts'
-import { writeArmor } from '../lib/openpgp/armor.ts'
 import * as openpgp from '../test/openpgp/world.ts'
 import * as smime from '../test/smime/world.ts'
-import type { Contender, Peer } from './schemes.ts'
+import { gpg, opensslCms } from './peers.ts'
+import type { Contender } from './schemes.ts'
 
 export type MakeContender = (folder: string) => Promise<Contender>
 
@@ -76,6 +75,7 @@ const openPgp: MakeContender = async (folder) => {
   const pool = openpgp.startPool()
   const alice = await openpgp.newKey(pool, openpgp.ALICE)
   const bob = await openpgp.newKey(pool, openpgp.BOB)
+  const peer = gpg(folder, alice, bob)
   return {
     name: 'openpgp (curve25519, signed)',
     scheme: openpgp.schemeOf({
@@ -87,30 +87,11 @@ const openPgp: MakeContender = async (folder) => {
       },
     }),
     settings: {},
-    peer: gpg(folder, alice, bob),
-    close: () => pool.close(),
-  }
-}
-
-/** Without passphrases; the agent that it starts is kept, as a filter would keep it. */
-function gpg(folder: string, alice: openpgp.TestKey, bob: openpgp.TestKey): Peer {
-  const environment = { GNUPGHOME: mkdtempSync(join(folder, 'gpg-')) }
-  const command = ['gpg', '--batch', '--no-tty', '--quiet', '--yes', '--trust-model', 'always']
-  for (const { secret } of [alice, bob]) {
-    const input = Buffer.concat([...writeArmor('PRIVATE KEY BLOCK', secret)])
-    const { status } = spawnSync('gpg', ['--batch', '--quiet', '--import'], {
-      input,
-      env: { ...process.env, ...environment },
-    })
-    if (status !== 0) throw new Error('gpg takes no key')
-  }
-  const names = ['--sign', '--encrypt', '-u', alice.fingerprint, '-r', bob.fingerprint]
-  return {
-    name: 'gpg',
-    environment,
-    seal: (plain) => [...command, '--armor', '-o', '-', ...names, plain],
-    sealInto: (plain, sealed) => [...command, '--armor', '-o', sealed, ...names, plain],
-    open: (sealed) => [...command, '-o', '-', '--decrypt', sealed],
+    peer,
+    close: async () => {
+      peer.close?.()
+      await pool.close()
+    },
   }
 }
 
@@ -122,19 +103,6 @@ const smimeProfile =
       smime.certificateOf(address, { key: 'rsa3072' }),
     )
     if (!alice || !bob) throw new Error('no certificates')
-    const paths = { alice: join(folder, 'alice.pem'), bob: join(folder, 'bob.pem') }
-    for (const [path, { certificate, privateKey }] of [
-      [paths.alice, alice],
-      [paths.bob, bob],
-    ] as const)
-      writeFileSync(path, `${certificate}\n${privateKey}\n`, { mode: 0o600 })
-    const cipher = profile === 'modern' ? '-aes-256-gcm' : '-aes-256-cbc'
-    const padding = profile === 'modern' ? '-keyopt rsa_padding_mode:oaep' : ''
-    const signing = `openssl cms -sign -binary -nodetach -outform DER -signer ${paths.alice} -in`
-    const sealing = `openssl cms -encrypt -binary -outform DER ${cipher} -recip ${paths.bob} ${padding}`
-    const verifying = 'openssl cms -verify -binary -noverify -inform DER'
-    const opening = `openssl cms -decrypt -binary -inform DER -recip ${paths.bob} -in`
-    const shell = (line: string): string[] => ['sh', '-c', line]
     return {
       name: `smime (${profile}, RSA-3072, signed)`,
       scheme: smime.schemeOf({
@@ -146,12 +114,7 @@ const smimeProfile =
         },
       }),
       settings: { smime: profile },
-      peer: {
-        name: 'openssl cms',
-        seal: (plain) => shell(`${signing} ${plain} | ${sealing}`),
-        sealInto: (plain, sealed) => shell(`${signing} ${plain} | ${sealing} -out ${sealed}`),
-        open: (sealed) => shell(`${opening} ${sealed} | ${verifying}`),
-      },
+      peer: opensslCms(folder, alice, bob, profile),
       close: () => pool.close(),
     }
   }

@@ -40,7 +40,9 @@ exports.register = function () {
 }
 `,
   'plugins/rewrite.js': `
-const { readExact, replaceMessage } = require(process.env.HARAKA + '/node_modules/haraka-plugin-hisho/dist/lib/haraka/exact-message.js')
+const HARAKA = process.env.HARAKA + '/node_modules/haraka-plugin-hisho/dist/lib/haraka'
+const { readExact } = require(HARAKA + '/exact-message.js')
+const { replaceMessage } = require(HARAKA + '/replace-message.js')
 exports.register = function () { this.register_hook('data_post', 'rewrite') }
 exports.rewrite = function (next, connection) {
   const txn = connection.transaction
@@ -93,10 +95,11 @@ export async function start(
   domain: 'a' | 'b',
   plugins: readonly string[],
   files: Files = {},
+  environment: Readonly<Record<string, string>> = {},
 ): Promise<Haraka> {
   const keys = domain === 'a' ? bench.keysA : bench.keysB
   return startHaraka({
-    environment: { ...siteEnvironment(keys), YES_REALLY_DO_DISCARD: 'YES' },
+    environment: { ...siteEnvironment(keys), YES_REALLY_DO_DISCARD: 'YES', ...environment },
     files: {
       ...siteFiles({
         domain: `${domain}.example`,
@@ -136,6 +139,7 @@ export async function capture(
   plugins: readonly string[],
   recipients: readonly string[],
   sizeBytes: number,
+  files: Files = {},
 ): Promise<Buffer[]> {
   const sink = await startSink()
   const sender = await startHaraka({
@@ -147,6 +151,7 @@ export async function capture(
       mailbox: 1,
       routes: { 'b.example': sink.port },
       plugins,
+      files,
     }),
   })
   try {

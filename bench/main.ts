@@ -1,8 +1,10 @@
-// npm run bench [-- container|ibe|signature|schemes|delivery|tlsrpt|haraka]: the figures of docs/benchmarks.md, side by side with the bare thing in one run.
+// npm run bench [-- container|ibe|signature|schemes|filters|memory|delivery|tlsrpt|haraka]: the figures of docs/benchmarks.md, side by side with the bare thing in one run.
 import { benchContainer } from './container.ts'
 import { benchTransport } from './delivery.ts'
+import { benchFilters } from './filters.ts'
 import { benchHaraka } from './haraka.ts'
 import { benchIbe } from './ibe.ts'
+import { benchMemory } from './memory.ts'
 import { benchSignature } from './signature.ts'
 import { benchSchemes } from './schemes.ts'
 import { formatReport, isReached, type Row } from './report.ts'
@@ -13,6 +15,8 @@ const BENCHES: Record<string, () => Promise<readonly Row[]>> = {
   ibe: ibeRows,
   signature: benchSignature,
   schemes: benchSchemes,
+  filters: benchFilters,
+  memory: async () => benchMemory(),
   delivery: benchTransport,
   tlsrpt: benchTlsrpt,
   haraka: benchHaraka,

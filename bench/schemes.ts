@@ -5,15 +5,16 @@ import { createCipheriv, randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { messageBytes, readMessage } from '../lib/mail/message.ts'
+import { collect, messageBytes, readMessage, type ByteSource } from '../lib/mail/message.ts'
 import type { Scheme, SchemeSettings } from '../lib/mail/scheme.ts'
 import { CONTENDERS } from './contenders.ts'
 import { message } from './gateway.ts'
+import type { Peer } from './peers.ts'
 import { sideBySide, type Row } from './report.ts'
 
-const BOB = 'bob@b.example'
-const SMALL = 10 * 1024
-const LARGE = 25 * 1024 * 1024
+export const BOB = 'bob@b.example'
+export const SMALL = 10 * 1024
+export const LARGE = 25 * 1024 * 1024
 const PIECE = 64 * 1024
 
 /** A scheme with its keys, ready for mail from alice@a.example to bob@b.example, and a program that does the same. */
@@ -23,16 +24,6 @@ export interface Contender {
   readonly settings: SchemeSettings
   readonly peer?: Peer
   close?(): Promise<void>
-}
-
-/** Command lines: what they read is in the file, what they write goes nowhere. */
-export interface Peer {
-  readonly name: string
-  readonly environment?: Readonly<Record<string, string>>
-  seal(plain: string): readonly string[]
-  open(sealed: string): readonly string[]
-  /** The file to open, from what `seal` has written. */
-  sealInto(plain: string, sealed: string): readonly string[]
 }
 
 export async function benchSchemes(): Promise<Row[]> {
@@ -164,7 +155,11 @@ function run({ environment }: Peer, [command = '', ...args]: readonly string[]):
   if (status !== 0) throw error ?? new Error(`${command}: ${stderr.toString()}`)
 }
 
-async function sealing({ scheme, settings }: Contender, bytes: Uint8Array) {
+/** The message on the wire, as it comes. */
+export async function sealing(
+  { scheme, settings }: Contender,
+  source: ByteSource,
+): Promise<AsyncIterable<Uint8Array>> {
   const offer = await scheme.offer({
     domain: 'b.example',
     addresses: [BOB],
@@ -172,19 +167,15 @@ async function sealing({ scheme, settings }: Contender, bytes: Uint8Array) {
     settings,
   })
   if (!offer) throw new Error(`${scheme.name} has no offer`)
-  return messageBytes(
-    offer.seal([BOB], await readMessage(pieces(bytes)), { author: 'alice@a.example' }),
-  )
+  return messageBytes(offer.seal([BOB], await readMessage(source), { author: 'alice@a.example' }))
 }
 
 async function seal(contender: Contender, bytes: Uint8Array): Promise<Uint8Array> {
-  const pieces: Uint8Array[] = []
-  for await (const piece of await sealing(contender, bytes)) pieces.push(piece)
-  return Buffer.concat(pieces)
+  return collect(await sealing(contender, pieces(bytes)))
 }
 
 async function drain(contender: Contender, bytes: Uint8Array): Promise<void> {
-  for await (const piece of await sealing(contender, bytes)) void piece
+  for await (const piece of await sealing(contender, pieces(bytes))) void piece
 }
 
 async function open({ scheme }: Contender, sealed: Uint8Array): Promise<void> {

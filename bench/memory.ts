@@ -1,0 +1,121 @@
+// How much memory a scheme takes for a large message above what it takes for a small one: each in a process of its own, all
+// threads counted. With arguments it is that process.
+import { spawnSync } from 'node:child_process'
+import { createReadStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { collect, messageBytes, readMessage, type ByteSource } from '../lib/mail/message.ts'
+import { CONTENDERS } from './contenders.ts'
+import { message } from './gateway.ts'
+import type { Row } from './report.ts'
+import { BOB, LARGE, sealing, SMALL, type Contender } from './schemes.ts'
+
+const PIECE = 64 * 1024
+/** What streams takes no more for a large message. */
+const CONSTANT_MB = 30
+/** Of the message. */
+const TIMES = 3
+const OPERATIONS = ['seal', 'open'] as const
+type Operation = (typeof OPERATIONS)[number]
+
+/** What a child says. */
+interface Growth {
+  readonly name: string
+  readonly bytes: number
+}
+
+export function benchMemory(): Row[] {
+  const rows: Row[] = []
+  for (const at of CONTENDERS.keys()) {
+    for (const operation of OPERATIONS) {
+      const { name, bytes } = childFor(at, operation)
+      rows.push({
+        name: `${name}: memory to ${operation} 25 MB`,
+        value: bytes / 1e6,
+        unit: 'MB',
+        target: { most: /^(?:shared|age)/.test(name) ? CONSTANT_MB : (TIMES * LARGE) / 1e6 },
+      })
+    }
+  }
+  return rows
+}
+
+function childFor(at: number, operation: Operation): Growth {
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [__filename, String(at), operation],
+    { encoding: 'utf8' },
+  )
+  if (status !== 0) throw new Error(stderr)
+  return JSON.parse(stdout) as Growth
+}
+
+async function measure(at: number, operation: Operation): Promise<Growth> {
+  const folder = mkdtempSync(join(tmpdir(), 'hisho-bench-'))
+  const contender = await CONTENDERS[at]!(folder)
+  try {
+    const work = operation === 'seal' ? await seals(contender) : await opens(contender, folder)
+    for (let round = 0; round < 5; round++) await work(SMALL)
+    resetPeak()
+    const before = process.memoryUsage.rss()
+    await work(LARGE)
+    return { name: contender.name, bytes: Math.max(0, peakBytes() - before) }
+  } finally {
+    await contender.close?.()
+    rmSync(folder, { recursive: true })
+  }
+}
+
+type Work = (sizeBytes: number) => Promise<void>
+
+async function seals(contender: Contender): Promise<Work> {
+  return async (sizeBytes) => drain(await sealing(contender, made(sizeBytes)))
+}
+
+async function opens(contender: Contender, folder: string): Promise<Work> {
+  const files = new Map<number, string>()
+  for (const size of [SMALL, LARGE]) {
+    const file = join(folder, `sealed-${size}`)
+    writeFileSync(file, await collect(await sealing(contender, made(size))))
+    files.set(size, file)
+  }
+  return async (sizeBytes) => {
+    const source = createReadStream(files.get(sizeBytes)!, { highWaterMark: PIECE })
+    const opening = await contender.scheme.open(await readMessage(source), [BOB])
+    if (opening.status !== 'opened') throw new Error(opening.reason)
+    await drain(messageBytes(opening.message))
+  }
+}
+
+/** Nothing of it is there before it is asked for. */
+function* made(sizeBytes: number): Generator<Uint8Array> {
+  for (let sent = 0; sent < sizeBytes; sent += PIECE) {
+    const piece = message(BOB, Math.min(PIECE, sizeBytes - sent))
+    yield sent === 0 ? piece : piece.subarray(piece.indexOf('\r\n\r\n') + 4)
+  }
+}
+
+async function drain(source: ByteSource): Promise<void> {
+  for await (const piece of source) void piece
+}
+
+/** Linux: the highest resident size since the last reset. */
+function resetPeak(): void {
+  writeFileSync('/proc/self/clear_refs', '5')
+}
+
+function peakBytes(): number {
+  const status = readFileSync('/proc/self/status', 'latin1')
+  return Number(/^VmHWM:\s*(\d+) kB$/m.exec(status)?.[1]) * 1024
+}
+
+const [, script, at, operation] = process.argv
+if (script === __filename && at !== undefined && operation !== undefined) {
+  measure(Number(at), operation === 'seal' ? 'seal' : 'open').then(
+    (growth) => console.log(JSON.stringify(growth)),
+    (error: unknown) => {
+      console.error(error)
+      process.exitCode = 1
+    },
+  )
+}
