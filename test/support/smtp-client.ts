@@ -58,6 +58,9 @@ export interface Session {
   close(): void
 }
 
+const CLOSED: Reply = { code: 421, text: 'connection closed' }
+const GREETING_MS = 10_000
+
 export async function openSession(port: number, host = '127.0.0.1'): Promise<Session> {
   const plain = connect(port, host)
   let socket: Socket = plain
@@ -67,9 +70,13 @@ export async function openSession(port: number, host = '127.0.0.1'): Promise<Ses
   let replies = readReplies(socket)
   const read = async (): Promise<Reply> => {
     const next = await replies.next()
-    return next.done ? { code: 421, text: 'connection closed' } : next.value
+    return next.done ? CLOSED : next.value
   }
-  await read()
+  const silent = setTimeout(() => socket.destroy(), GREETING_MS)
+  const greeting = await read()
+  clearTimeout(silent)
+  if (greeting.code === CLOSED.code && greeting.text === CLOSED.text)
+    throw new Error('the server has not greeted') // a worker that is about to end has taken the connection
   return {
     socket: plain,
     secure: async () => {
