@@ -1,5 +1,6 @@
 // How the library is set up in a thread: what it refuses, and how much it may spend. docs/openpgp.md, "Limits".
 import { config, enums } from 'openpgp'
+import { useDirectCrypto } from './direct-crypto.ts'
 import { LARGEST_PLAINTEXT_BYTES, LEAST_RSA_BITS, MOST_ARGON2_MEMORY_EXPONENT } from './limits.ts'
 
 const { symmetric, hash } = enums
@@ -21,6 +22,7 @@ export function cipherOf(number: number): Cipher | undefined {
 
 /** The settings are the thread's: they hold for all that runs in it. */
 export function setUpLibrary(): void {
+  useDirectCrypto(globalThis.crypto.subtle)
   Object.assign(config, {
     maxDecompressedMessageSize: LARGEST_PLAINTEXT_BYTES,
     maxArgon2MemoryExponent: MOST_ARGON2_MEMORY_EXPONENT,
