@@ -6,6 +6,7 @@ import { collect, readMessage, type Message } from '../mail/message.ts'
 import { smimeContentOf, type SmimeContent } from '../mail/smime-content.ts'
 import { readTwoParts } from '../mail/two-parts.ts'
 import { decompress } from './cms/compressed-data.ts'
+import type { KeyReader } from './cms/key-cache.ts'
 import { COMPRESSION_LIMITS, LARGEST_MESSAGE_BYTES, MOST_WRAPPINGS } from './limits.ts'
 import { isMultipartSigned } from './mime.ts'
 import { checkSignatures, type SignatureCheck } from './signed/check.ts'
@@ -18,11 +19,11 @@ export interface UnwrappedEntity {
 }
 
 /** One signature, over all of it: what stands inside of a signed entity that is signed again is left as it is. */
-export async function unwrapEntity(bytes: Uint8Array): Promise<UnwrappedEntity> {
+export async function unwrapEntity(bytes: Uint8Array, keys: KeyReader): Promise<UnwrappedEntity> {
   let entity = bytes
   let check: SignatureCheck | undefined
   for (let wrappings = 0; wrappings < MOST_WRAPPINGS; wrappings++) {
-    const inner = await unwrapOnce(entity, check === undefined)
+    const inner = await unwrapOnce(entity, check === undefined, keys)
     if (!inner) break
     entity = inner.entity
     check ??= inner.check
@@ -34,21 +35,26 @@ export async function unwrapEntity(bytes: Uint8Array): Promise<UnwrappedEntity> 
 async function unwrapOnce(
   bytes: Uint8Array,
   mayBeSigned: boolean,
+  keys: KeyReader,
 ): Promise<UnwrappedEntity | undefined> {
   const message = await readMessage([bytes])
-  if (mayBeSigned && isMultipartSigned(message.fields)) return unwrapMultipart(message, bytes)
+  if (mayBeSigned && isMultipartSigned(message.fields)) return unwrapMultipart(message, bytes, keys)
   const body = await collect(message.body)
   const kind = smimeContentOf(message.fields, body)
   if (kind === undefined || kind === 'enveloped' || (kind === 'signed' && !mayBeSigned))
     return undefined
-  return unwrapOpaque(kind, await decoded(message, body), bytes)
+  return unwrapOpaque(kind, await decoded(message, body), bytes, keys)
 }
 
-async function unwrapMultipart(message: Message, bytes: Uint8Array): Promise<UnwrappedEntity> {
+async function unwrapMultipart(
+  message: Message,
+  bytes: Uint8Array,
+  keys: KeyReader,
+): Promise<UnwrappedEntity> {
   try {
     const [content, signature] = await readTwoParts(message, LARGEST_MESSAGE_BYTES)
     const cms = await decoded(signature, signature.body)
-    const check = checkSignatures(cms, content.raw)
+    const check = checkSignatures(cms, content.raw, keys)
     return { entity: content.raw, check }
   } catch (error) {
     if (!(error instanceof PermError)) throw error
@@ -61,12 +67,14 @@ function unwrapOpaque(
   kind: Exclude<SmimeContent, 'enveloped'>,
   cms: Uint8Array,
   bytes: Uint8Array,
+  keys: KeyReader,
 ): UnwrappedEntity {
   if (kind === 'compressed')
     return { entity: decompress(cms, COMPRESSION_LIMITS), check: undefined }
-  const check = checkSignatures(cms, undefined)
-  const content = check.status === 'intact' ? check.content : undefined
-  return { entity: content ?? bytes, check }
+  const check = checkSignatures(cms, undefined, keys)
+  if (check.status !== 'intact') return { entity: bytes, check }
+  // Once is enough.
+  return { entity: check.content ?? bytes, check: { ...check, content: undefined } }
 }
 
 /** A body without its transfer encoding. */

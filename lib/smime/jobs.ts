@@ -62,7 +62,7 @@ export function createJobs(): SmimeJobs {
         args.secrets.fill(0)
       }
     },
-    check: ({ cms, content }) => checkSignatures(cms, content),
+    check: ({ cms, content }) => checkSignatures(cms, content, keys),
   }
 }
 
@@ -93,7 +93,7 @@ async function open(
   const opened = openContent(content, ownKeys(args.certificates, args.secrets), keys)
   if (!opened) return undefined
   const { plaintext, ...facts } = opened
-  const { entity, check } = await unwrapEntity(plaintext)
+  const { entity, check } = await unwrapEntity(plaintext, keys)
   const isAuthenticated = content.authentication !== undefined
   return { ...facts, entity, check, cipher, isAuthenticated, isWeak: weak }
 }

@@ -143,6 +143,15 @@ describe('C26: a certificate to encrypt to', () => {
     )
   })
 
+  it('is asked anew whether it is of its time, however often it was seen before', async () => {
+    const own = mailCertificate(root, { days: 1 })
+    const later = { at: new Date(AT.getTime() + 86_400_000) }
+    for (const _ of [1, 2]) {
+      assert.equal(await word(trust, own), 'trusted')
+      assert.match(await word(trust, own, [], later), /expired/)
+    }
+  })
+
   it('is looked for among very many others in no more than a moment', async () => {
     const privateKey = newMailKey('p256')
     const key = { privateKey, extensions: AUTHORITY }

@@ -1,8 +1,8 @@
 // Whether signatures are over the content, and made with the keys of the certificates that came with them: RFC 5652 sections
 // 5.4 and 5.6. Whose certificates these are, and who vouches for them, is not asked here. No I/O: fit for a worker.
-import { X509Certificate, createHash, type KeyObject } from 'node:crypto'
+import { createHash, type KeyObject } from 'node:crypto'
 import { PermError } from '../../errors.ts'
-import { parseCertificate, type Certificate } from '../../x509/certificate.ts'
+import type { Certificate } from '../../x509/certificate.ts'
 import {
   TAG,
   expectTag,
@@ -12,8 +12,10 @@ import {
   type Element,
 } from '../../x509/der.ts'
 import { readTime } from '../../x509/time.ts'
+import { READ_ANEW, type KeyReader } from '../cms/key-cache.ts'
 import { keyProblem } from '../key-strength.ts'
 import { isSignedBy, readDigestAlgorithm } from '../signature-algorithm.ts'
+import type { Link } from '../trust/chain.ts'
 import { OID } from './identifiers.ts'
 import { parseSignedData, type SignerIdentifier, type SignerInfo } from './signed-data.ts'
 
@@ -40,7 +42,11 @@ export interface IntactSigner {
 const SUBJECT_KEY_IDENTIFIER = '2.5.29.14'
 
 /** `detached`: the content that stands beside it. Never throws for what the bytes say. */
-export function checkSignatures(cms: Uint8Array, detached: Uint8Array | undefined): SignatureCheck {
+export function checkSignatures(
+  cms: Uint8Array,
+  detached: Uint8Array | undefined,
+  { link }: Pick<KeyReader, 'link'> = READ_ANEW,
+): SignatureCheck {
   try {
     const { content, certificates, signers } = parseSignedData(cms)
     // Two contents, and readers who disagree which one is signed.
@@ -48,7 +54,7 @@ export function checkSignatures(cms: Uint8Array, detached: Uint8Array | undefine
     const signed = detached ?? content
     if (signed === undefined) return bad('its content is missing')
     if (signers.length === 0) return bad('nobody has signed it')
-    const known = certificates.flatMap(tryCandidate)
+    const known = certificates.flatMap((der) => tryLink(der, link))
     const checked = signers.map((signer) => checkSigner(signer, signed, known))
     const wrong = checked.find((one) => typeof one === 'string')
     if (wrong !== undefined) return bad(wrong)
@@ -56,7 +62,8 @@ export function checkSignatures(cms: Uint8Array, detached: Uint8Array | undefine
       status: 'intact',
       content: detached === undefined ? content : undefined,
       signers: checked.filter((one) => typeof one !== 'string'),
-      certificates,
+      // Not the message with them, into which they point.
+      certificates: certificates.map((der) => Uint8Array.from(der)),
     }
   } catch (error) {
     if (error instanceof PermError) return bad(error.message)
@@ -64,15 +71,10 @@ export function checkSignatures(cms: Uint8Array, detached: Uint8Array | undefine
   }
 }
 
-interface Candidate {
-  readonly der: Uint8Array
-  readonly certificate: Certificate
-}
-
 /** What cannot be read cannot be a signer's. */
-function tryCandidate(der: Uint8Array): Candidate[] {
+function tryLink(der: Uint8Array, read: KeyReader['link']): Link[] {
   try {
-    return [{ der, certificate: parseCertificate(der) }]
+    return [read(der)]
   } catch {
     return []
   }
@@ -82,7 +84,7 @@ function tryCandidate(der: Uint8Array): Candidate[] {
 function checkSigner(
   signer: SignerInfo,
   content: Uint8Array,
-  known: readonly Candidate[],
+  known: readonly Link[],
 ): IntactSigner | string {
   const wrong = attributesProblem(signer, content)
   if (wrong !== undefined) return wrong
@@ -91,7 +93,7 @@ function checkSigner(
   // Two certificates of one name and number: an authority in error, or somebody who wants to be taken for another.
   if (candidates.length > 1) return 'a signer’s certificate is there twice'
   const [own] = candidates
-  if (own === undefined || !isMadeWith(own.der, signer, content)) return 'a signature does not fit'
+  if (own === undefined || !isMadeWith(own, signer, content)) return 'a signature does not fit'
   const attribute = signer.attributes?.values.get(OID.signingCertificateV2)
   if (attribute && !namesCertificate(attribute, own.der))
     return 'a signature is for another certificate'
@@ -129,16 +131,16 @@ function attributesProblem(
   return fits ? undefined : 'a signature’s algorithms were changed'
 }
 
-function isMadeWith(der: Uint8Array, signer: SignerInfo, content: Uint8Array): boolean {
-  const publicKey = tryKey(der)
+function isMadeWith(own: Link, signer: SignerInfo, content: Uint8Array): boolean {
+  const publicKey = tryKey(own)
   if (publicKey === undefined || keyProblem(publicKey) !== undefined) return false
   const { algorithm, attributes, digest, signature } = signer
   return isSignedBy(publicKey, algorithm, attributes?.der ?? content, signature, digest)
 }
 
-function tryKey(der: Uint8Array): KeyObject | undefined {
+function tryKey({ x509 }: Link): KeyObject | undefined {
   try {
-    return new X509Certificate(der).publicKey
+    return x509.publicKey
   } catch {
     return undefined // of a kind that is unknown here
   }

@@ -1,8 +1,8 @@
 // SignedData as we write it: RFC 5652 section 5, RFC 8551 sections 2.5 and 3.5.
-import { X509Certificate, createHash } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import type { SecretBytes } from '../../crypto/secret-bytes.ts'
 import { PermError } from '../../errors.ts'
-import { parseCertificate } from '../../x509/certificate.ts'
+import type { Certificate } from '../../x509/certificate.ts'
 import {
   element,
   enclosed,
@@ -16,6 +16,7 @@ import {
 import { TAG, readElement } from '../../x509/der.ts'
 import { READ_ANEW, type KeyReader } from '../cms/key-cache.ts'
 import { signingWith, type Signing } from '../signature-algorithm.ts'
+import type { Link } from '../trust/chain.ts'
 import { FIELD, OID } from './identifiers.ts'
 
 export interface SigningKey {
@@ -29,8 +30,8 @@ export interface SignOptions {
   /** `detached`: the content stands beside it (multipart/signed). */
   readonly form: 'opaque' | 'detached'
   readonly at: Date
-  /** By default the key is read anew. */
-  readonly keys?: Pick<KeyReader, 'privateKey'>
+  /** By default key and certificates are read anew. */
+  readonly keys?: Pick<KeyReader, 'privateKey' | 'link'>
 }
 
 /** A ContentInfo, DER. PermError smime/certificate where the key is not that of its certificate. */
@@ -39,11 +40,11 @@ export function signData(
   { secret, certificates }: SigningKey,
   { form, at, keys = READ_ANEW }: SignOptions,
 ): Uint8Array {
-  const [own] = certificates
+  const links = certificates.map(keys.link)
+  const [own] = links
   if (own === undefined) throw noCertificate('has no certificate')
   const key = keys.privateKey(secret.bytes)
-  if (!new X509Certificate(own).checkPrivateKey(key))
-    throw noCertificate('is not that of its certificate')
+  if (!own.x509.checkPrivateKey(key)) throw noCertificate('is not that of its certificate')
   const signing = signingWith(key, 'cms')
   const digest = createHash(signing.digest).update(content).digest()
   const attributes = signedAttributes(signing, digest, at)
@@ -57,8 +58,8 @@ export function signData(
           integer(1), // RFC 5652 section 5.1: id-data, X.509 certificates, signers by issuer and number
           setOf(signing.digestAlgorithm),
           ...encapsulated(form === 'opaque' ? content : undefined),
-          element(FIELD.certificates, ...withoutRoot(certificates)),
-          setOf(signerInfo(own, signing, attributes, signature)),
+          element(FIELD.certificates, ...withoutRoot(links)),
+          setOf(signerInfo(own.certificate, signing, attributes, signature)),
         ]),
       ),
     ]),
@@ -73,9 +74,9 @@ function encapsulated(content: Uint8Array | undefined): readonly Uint8Array[] {
 }
 
 /** What whoever reads it has to trust already need not be sent. */
-function withoutRoot([own, ...others]: readonly Uint8Array[]): readonly Uint8Array[] {
-  const sent = others.filter((der) => !parseCertificate(der).isSelfIssued)
-  return own === undefined ? sent : [own, ...sent]
+function withoutRoot([own, ...others]: readonly Link[]): readonly Uint8Array[] {
+  const sent = others.filter(({ certificate }) => !certificate.isSelfIssued)
+  return (own === undefined ? sent : [own, ...sent]).map(({ der }) => der)
 }
 
 function signedAttributes(signing: Signing, digest: Uint8Array, at: Date): readonly Uint8Array[] {
@@ -102,12 +103,11 @@ function attribute(type: string, value: Uint8Array): Uint8Array {
 }
 
 function signerInfo(
-  own: Uint8Array,
+  { issuer, serialNumber }: Certificate,
   signing: Signing,
   attributes: readonly Uint8Array[],
   signature: Uint8Array,
 ): Uint8Array {
-  const { issuer, serialNumber } = parseCertificate(own)
   return sequence(
     integer(1),
     sequence(issuer, element(TAG.integer, serialNumber)),

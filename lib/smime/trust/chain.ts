@@ -5,6 +5,7 @@ import { parseCertificate, type Certificate } from '../../x509/certificate.ts'
 import { readElement } from '../../x509/der.ts'
 import { pathProblem, type Purpose } from '../../x509/path.ts'
 import { keyProblem } from '../key-strength.ts'
+import { remembered } from '../remembered.ts'
 import { readSignatureAlgorithm } from '../signature-algorithm.ts'
 
 const MAX_LENGTH = 10
@@ -29,6 +30,7 @@ export type PathOutcome =
 export interface PathRequest {
   readonly atMs: number
   readonly purpose: Purpose
+  readonly links: Links
 }
 
 /** PermError for what is no certificate. */
@@ -36,12 +38,33 @@ export function readLink(der: Uint8Array): Link {
   return { der, certificate: parseCertificate(der), x509: new X509Certificate(der) }
 }
 
-/** What cannot be read issues nothing. */
-export function tryLink(der: Uint8Array): readonly Link[] {
-  try {
-    return [readLink(der)]
-  } catch {
-    return []
+/** What certificates say whatever the time is: that of the same people is asked for with each of their mails. */
+export interface Links {
+  /** None: it cannot be read. */
+  tryRead(der: Uint8Array): readonly Link[]
+  isIssuedBy(below: Link, issuer: Link): boolean
+}
+
+const MOST_REMEMBERED = 512
+
+export function createLinks(): Links {
+  const read = remembered((der) => readLink(Uint8Array.from(der)), MOST_REMEMBERED)
+  const issued = new WeakMap<Link, WeakMap<Link, boolean>>()
+  return {
+    tryRead(der) {
+      try {
+        return [read(der)]
+      } catch {
+        return []
+      }
+    },
+    isIssuedBy(below, issuer) {
+      const known = issued.get(below) ?? new WeakMap<Link, boolean>()
+      issued.set(below, known)
+      const answer = known.get(issuer) ?? isIssuedBy(below, issuer)
+      known.set(issuer, answer)
+      return answer
+    },
   }
 }
 
@@ -50,14 +73,15 @@ export function findPath(
   own: Link,
   others: readonly Uint8Array[],
   anchors: readonly Link[],
-  { atMs, purpose }: PathRequest,
+  { atMs, purpose, links }: PathRequest,
 ): PathOutcome {
   let reason = 'no trusted authority vouches for it'
   let isFirst = true
   for (const path of anchoredPaths(
     own,
-    others.slice(0, MAX_CERTIFICATES).flatMap(tryLink),
+    others.slice(0, MAX_CERTIFICATES).flatMap((der) => links.tryRead(der)),
     anchors,
+    links,
   )) {
     const wrong = problemOf(path, { atMs, purpose })
     if (wrong === undefined) return { status: 'found', path }
@@ -71,6 +95,7 @@ function* anchoredPaths(
   own: Link,
   others: readonly Link[],
   anchors: readonly Link[],
+  links: Links,
 ): Generator<readonly Link[]> {
   let steps = 0
   const isAnchor = (link: Link): boolean => anchors.some(({ der }) => isSame(der, link.der))
@@ -82,7 +107,7 @@ function* anchoredPaths(
     if (isAnchor(top)) yield path
     for (const issuer of [...anchors, ...others]) {
       const isKnown = path.some(({ der }) => isSame(der, issuer.der))
-      if (!isKnown && isIssuedBy(top, issuer)) yield* extend([...path, issuer])
+      if (!isKnown && links.isIssuedBy(top, issuer)) yield* extend([...path, issuer])
     }
   }
   yield* extend([own])
@@ -101,7 +126,10 @@ function isIssuedBy(below: Link, issuer: Link): boolean {
   }
 }
 
-function problemOf(path: readonly Link[], { atMs, purpose }: PathRequest): string | undefined {
+function problemOf(
+  path: readonly Link[],
+  { atMs, purpose }: Pick<PathRequest, 'atMs' | 'purpose'>,
+): string | undefined {
   for (const [depth, { x509, certificate }] of path.entries()) {
     const isAnchor = depth === path.length - 1
     const wrong =

@@ -3,7 +3,7 @@
 import { TempError } from '../../errors.ts'
 import type { Purpose } from '../../x509/path.ts'
 import { addressesOf, domainAddress } from '../certificate-addresses.ts'
-import { findPath, readLink, tryLink, type Link } from './chain.ts'
+import { createLinks, findPath, readLink, type Link, type Links } from './chain.ts'
 import type { Revocation, RevocationMode, RevocationStatus } from './revocation-mode.ts'
 
 export interface TrustOptions {
@@ -80,12 +80,17 @@ const PURPOSES: Readonly<Record<CertificateUse, Purpose>> = {
 /** PermError for an anchor that is no certificate. */
 export function createTrust({ anchors, revocationMode, revocation, log }: TrustOptions): Trust {
   const trusted = anchors.map(readLink)
+  const links = createLinks()
 
   const checkChain: Trust['checkChain'] = async (der, others, request) => {
-    const [own] = tryLink(der)
+    const [own] = links.tryRead(der)
     if (own === undefined) return untrusted('it is no certificate that can be read')
     const atMs = request.at.getTime()
-    const found = findPath(own, others, trusted, { atMs, purpose: PURPOSES[request.use] })
+    const found = findPath(own, others, trusted, {
+      atMs,
+      purpose: PURPOSES[request.use],
+      links,
+    })
     if (found.status === 'none') return untrusted(found.reason)
     const mode = request.revocation ?? revocationMode
     if (mode === 'off') return { status: 'trusted', notes: [] }
@@ -98,7 +103,7 @@ export function createTrust({ anchors, revocationMode, revocation, log }: TrustO
   return {
     checkChain,
     async checkRecipient(der, others, request) {
-      const wrong = nameProblem(der, request)
+      const wrong = nameProblem(der, request, links)
       if (wrong !== undefined) return untrusted(wrong)
       const outcome = await checkChain(der, others, { ...request, use: 'encryption' })
       if (outcome.status === 'unsettled') throw new TempError('smime/revocation', outcome.reason)
@@ -152,8 +157,12 @@ function nameOf({ certificate, x509 }: Link): string {
   return addressesOf(certificate)[0] ?? `certificate ${x509.fingerprint256.slice(0, 23)}`
 }
 
-function nameProblem(der: Uint8Array, { address, domain }: RecipientRequest): string | undefined {
-  const [own] = tryLink(der)
+function nameProblem(
+  der: Uint8Array,
+  { address, domain }: RecipientRequest,
+  links: Links,
+): string | undefined {
+  const [own] = links.tryRead(der)
   if (own === undefined) return 'it is no certificate that can be read'
   const named = addressesOf(own.certificate)
   const wanted = address ?? domain
