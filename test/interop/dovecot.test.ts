@@ -7,7 +7,8 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { promisify } from 'node:util'
 import { createTransport } from 'nodemailer'
-import { assertOpened, assertUntouched, isCiphertext } from '../support/arrival.ts'
+import { isMarker } from '../../lib/mail/trace.ts'
+import { assertOpened, assertUntouched, fieldsAbove, isCiphertext } from '../support/arrival.ts'
 import { dovecotMissing, startDovecot, type Dovecot } from '../support/dovecot.ts'
 import { readByImap, readByPop3, waitForMessages } from '../support/mailbox-client.ts'
 import { peer } from '../support/peers.ts'
@@ -129,7 +130,7 @@ describe('users of b.example with Dovecot', { skip: dovecotMissing }, () => {
     assert.doesNotMatch((await byPop3('carol'))[0]!.toString('latin1'), /erin@/)
   })
 
-  it('find a message in the mailbox as it came when it cannot be opened', async () => {
+  it('find a message in the mailbox as it came, and marked, when it cannot be opened', async () => {
     await world.send(letter('not for frank', { To: 'frank@spy.example' }), ['frank@spy.example'])
     const [sealed] = await world.c.waitFor(1)
     const reply = await submit({
@@ -141,7 +142,11 @@ describe('users of b.example with Dovecot', { skip: dovecotMissing }, () => {
     assert.equal(reply.code, 250, reply.text)
     const [read] = await byPop3('frank')
     assert.ok(isCiphertext(read!))
-    assertUntouched(read!, sealed!.message)
+    const marks = fieldsAbove(read!, sealed!.message).filter(isMarker)
+    assert.deepEqual(
+      marks.map(({ name }) => name),
+      ['hisho-not-decrypted'],
+    )
     assert.match(world.b.log(), /not opened, delivered as it came/)
   })
 
