@@ -27,24 +27,41 @@ export interface Parcel<T> {
   readonly transfer: readonly ArrayBuffer[]
 }
 
+/** What is shorter is copied faster than its buffer changes owners. */
+const LEAST_HANDED_OVER = 64 * 1024
+
 /**
- * The value with its byte arrays copied, one level deep, and the copies' buffers, which may change owners.
- * `wipe` is for a value that nobody needs here any more: its arrays are zeroed.
+ * The value with its byte arrays, and those in its lists, in buffers that may change owners: copies, by default. `give` is for
+ * a value that nobody uses here any more: a large array that has its buffer for itself goes as it is. `wipe`: and all
+ * others are zeroed.
  */
-export function pack(value: unknown, originals: 'keep' | 'wipe'): Parcel<unknown> {
-  const transfer: ArrayBuffer[] = []
+export function pack(value: unknown, originals: 'keep' | 'give' | 'wipe'): Parcel<unknown> {
+  const transfer = new Set<ArrayBuffer>()
   const copy = (item: unknown): unknown => {
     if (!(item instanceof Uint8Array)) return item
+    if (originals !== 'keep' && isAlone(item) && !transfer.has(item.buffer)) {
+      transfer.add(item.buffer)
+      return item
+    }
     const bytes = Uint8Array.from(item)
-    transfer.push(bytes.buffer)
+    transfer.add(bytes.buffer)
     if (originals === 'wipe') item.fill(0)
     return bytes
   }
-  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) {
-    return { value: copy(value), transfer }
-  }
-  const entries = Object.entries(value).map(([name, item]) => [name, copy(item)] as const)
-  return { value: Object.fromEntries(entries), transfer }
+  const member = (item: unknown): unknown =>
+    Array.isArray(item) ? item.map((one: unknown) => copy(one)) : copy(item)
+  const packed =
+    typeof value !== 'object' || value === null || value instanceof Uint8Array
+      ? copy(value)
+      : Object.fromEntries(Object.entries(value).map(([name, item]) => [name, member(item)]))
+  return { value: packed, transfer: [...transfer] }
+}
+
+function isAlone(bytes: Uint8Array): bytes is Uint8Array<ArrayBuffer> {
+  const { buffer, length } = bytes
+  return (
+    length >= LEAST_HANDED_OVER && buffer instanceof ArrayBuffer && buffer.byteLength === length
+  )
 }
 
 export function packError(error: unknown): Failure {

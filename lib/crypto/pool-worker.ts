@@ -10,6 +10,7 @@ const BACK_OFF_LIMIT_MS = 30_000
 export interface Job {
   readonly name: string
   readonly args: unknown
+  readonly originals: 'keep' | 'give'
   readonly resolve: (value: unknown) => void
   readonly reject: (error: Error) => void
 }
@@ -65,7 +66,7 @@ export class Place {
     this.#running = { id, job, timer }
     worker.ref() // a process waits for its jobs, and not for idle threads
     try {
-      const { value, transfer } = pack(job.args, 'keep')
+      const { value, transfer } = pack(job.args, job.originals)
       worker.postMessage({ id, job: job.name, args: value }, transfer)
     } catch (error) {
       this.#finish()?.reject(error as Error) // cannot be sent: the thread never heard of it

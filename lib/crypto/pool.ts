@@ -21,10 +21,14 @@ export interface PoolOptions {
 }
 
 export interface WorkerPool<Jobs extends JobTable<Jobs>> {
-  /** Runs a job; byte arrays in `args` are copied. TempError crypto/busy or crypto/worker, or what the job threw. */
+  /**
+   * Runs a job. Byte arrays in `args` are copied; with `give` they must not be used any more, and large ones are not.
+   * TempError crypto/busy or crypto/worker, or what the job threw.
+   */
   run<Name extends keyof Jobs & string>(
     job: Name,
     args: Parameters<Jobs[Name]>[0],
+    originals?: 'keep' | 'give',
   ): Promise<Awaited<ReturnType<Jobs[Name]>>>
   /** Starts the threads now, so that the first jobs do not wait for them. */
   warm(): void
@@ -69,10 +73,10 @@ export function createWorkerPool<Jobs extends JobTable<Jobs>>(
   }
 
   return {
-    run: (name, args) =>
+    run: (name, args, originals = 'keep') =>
       new Promise((resolve, reject) => {
         // The one place where the worker's answer gets the type that the table of jobs promises.
-        enqueue({ name, args, resolve: resolve as (value: unknown) => void, reject })
+        enqueue({ name, args, originals, resolve: resolve as (value: unknown) => void, reject })
       }),
     warm(): void {
       for (const place of places) place.warm()

@@ -8,6 +8,7 @@ export interface PoolJobs {
     text: string
     backing: number
   }
+  readonly pieces: (args: { pieces: readonly Uint8Array[] }) => { pieces: readonly Uint8Array[] }
   readonly thread: (args: undefined) => number
   readonly fail: (args: { as: 'temp' | 'perm' | 'bug' | 'other' }) => never
   readonly exit: (args: undefined) => never
@@ -19,6 +20,7 @@ export interface PoolJobs {
 
 const jobs: PoolJobs = {
   echo: ({ bytes, text }) => ({ bytes, text, backing: bytes.buffer.byteLength }),
+  pieces: (args) => args,
   thread: () => process.pid,
   fail({ as }) {
     if (as === 'temp') throw new TempError('dns/timeout', 'later')

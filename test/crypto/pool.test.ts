@@ -32,6 +32,26 @@ describe('a worker pool', () => {
     assert.deepEqual(Uint8Array.from(bytes), before)
   })
 
+  it('takes large bytes that are given away as they are, and gives them back so', async () => {
+    const bytes = new Uint8Array(1_000_000).fill(7)
+    const list = [new Uint8Array(1_000_000).fill(8), new Uint8Array(10).fill(9)]
+    const view = new Uint8Array(new ArrayBuffer(2_000_000), 10, 1_000_000).fill(6)
+    const pool = open()
+    const { pieces } = await pool.run('pieces', { pieces: [bytes, ...list, view] }, 'give')
+    assert.deepEqual(
+      pieces.map((piece) => [piece.length, piece[5], piece.buffer.byteLength]),
+      [
+        [1_000_000, 7, 1_000_000],
+        [1_000_000, 8, 1_000_000],
+        [10, 9, 10],
+        [1_000_000, 6, 1_000_000],
+      ],
+    )
+    assert.deepEqual([bytes.length, list[0]?.length, list[1]?.[0]], [0, 0, 9])
+    assert.equal((await pool.run('pieces', { pieces: [view, view] })).pieces[1]?.[5], 6)
+    assert.equal(view[5], 6)
+  })
+
   it('brings errors back with their class and code', async () => {
     const pool = open()
     await assert.rejects(pool.run('fail', { as: 'temp' }), (error: unknown) => {
