@@ -9,13 +9,31 @@ const BLOCK_BYTES = LINE_BYTES * 1024
 export async function* encodeBase64(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let pending: Buffer = Buffer.alloc(0)
   for await (const piece of source) {
-    pending = pending.length === 0 ? asBuffer(piece) : Buffer.concat([pending, piece])
-    while (pending.length >= BLOCK_BYTES) {
-      yield base64Lines(pending.subarray(0, BLOCK_BYTES))
-      pending = pending.subarray(BLOCK_BYTES)
-    }
+    pending = joined(pending, piece)
+    yield* wholeBlocks(pending)
+    pending = pending.subarray(pending.length - (pending.length % BLOCK_BYTES))
   }
   if (pending.length > 0) yield base64Lines(pending)
+}
+
+/** As `encodeBase64`, of what is there already. */
+export function* base64Of(source: Iterable<Uint8Array>): Generator<Uint8Array> {
+  let pending: Buffer = Buffer.alloc(0)
+  for (const piece of source) {
+    pending = joined(pending, piece)
+    yield* wholeBlocks(pending)
+    pending = pending.subarray(pending.length - (pending.length % BLOCK_BYTES))
+  }
+  if (pending.length > 0) yield base64Lines(pending)
+}
+
+function joined(pending: Buffer, piece: Uint8Array): Buffer {
+  return pending.length === 0 ? asBuffer(piece) : Buffer.concat([pending, piece])
+}
+
+function* wholeBlocks(bytes: Buffer): Generator<Uint8Array> {
+  for (let at = 0; at + BLOCK_BYTES <= bytes.length; at += BLOCK_BYTES)
+    yield base64Lines(bytes.subarray(at, at + BLOCK_BYTES))
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {

@@ -18,7 +18,7 @@ interface Packet {
   readonly tag: number
   /** Where its body begins, or the first piece of it. */
   readonly body: number
-  /** Where the next one begins. */
+  /** Where the next one begins. PermError openpgp/decrypt if that is beyond the bytes. */
   readonly end: number
 }
 
@@ -45,13 +45,14 @@ export function findData(bytes: Uint8Array): number {
 function readPacket(bytes: Uint8Array, at: number): Packet {
   const first = byteAt(bytes, at)
   if ((first & 0x80) === 0) throw refused()
-  return (first & 0x40) === 0
-    ? readLegacy(bytes, at, first)
-    : {
-        tag: first & 0x3f,
-        body: at + 1 + lengthSize(byteAt(bytes, at + 1)),
-        end: endOfBody(bytes, at + 1),
-      }
+  if ((first & 0x40) === 0) return readLegacy(bytes, at, first)
+  return {
+    tag: first & 0x3f,
+    body: at + 1 + lengthSize(byteAt(bytes, at + 1)),
+    get end() {
+      return endOfBody(bytes, at + 1)
+    },
+  }
 }
 
 /** RFC 9580 section 4.2.1. */
@@ -67,10 +68,17 @@ function readLegacy(bytes: Uint8Array, at: number, first: number): Packet {
   if (size === 8) return { tag, body: at + 1, end: bytes.length } // of indeterminate length: to the end
   let length = 0
   for (let octet = 0; octet < size; octet++) length = length * 256 + byteAt(bytes, at + 1 + octet)
-  return { tag, body: at + 1 + size, end: within(bytes, at + 1 + size + length) }
+  const body = at + 1 + size
+  return {
+    tag,
+    body,
+    get end() {
+      return within(bytes, body + length)
+    },
+  }
 }
 
-/** Not around a key of version 6, nor around data of version 2: RFC 9580 section 6.1. */
+/** Not around a key of version 6, nor around data of version 2: RFC 9580 section 6.1. Their beginning is enough. */
 export function mayHaveChecksum(bytes: Uint8Array): boolean {
   try {
     for (let at = 0; at < bytes.length;) {
