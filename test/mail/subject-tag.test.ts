@@ -82,10 +82,10 @@ describe('a tag of ours that somebody else wrote into a Subject', () => {
   it('C12 C27: a long Subject that is made of nothing else takes no long time', () => {
     const nested = `${'[decr'.repeat(20_000)}${'ypted]'.repeat(20_000)}`
     const invisible = `[decrypted${'\u200b'.repeat(200_000)}x`
-    const startMs = performance.now()
+    const start = process.cpuUsage() // others may have the processor meanwhile
     assert.equal(without(`${nested}${TAG.repeat(20_000)} hello`), 'hello')
     assert.ok(without(invisible).startsWith('[decrypted'))
-    assert.ok(performance.now() - startMs < 5_000)
+    assert.ok(process.cpuUsage(start).user < 5_000_000)
   })
 
   it('C12: is in no Subject any more, wherever it stood and whatever stood around it', () => {
