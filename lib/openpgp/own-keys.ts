@@ -1,21 +1,16 @@
-// Which of our own secret keys may be used for whom. docs/openpgp.md, "Our own keys".
+// Our own secret keys for OpenPGP. docs/openpgp.md, "Our own keys".
 import type { SecretBytes } from '../crypto/secret-bytes.ts'
-
-/** Whom a key is of that belongs to the domain and to none of its users. */
-export const WHOLE_DOMAIN = '*'
+import {
+  addressesFor,
+  keysToSignFor,
+  partsOf,
+  WHOLE_DOMAIN,
+  type OwnMailKey,
+} from '../mail/own-mail-keys.ts'
 
 /** A key of one of our domains. */
-export interface OwnKey {
-  /** The fingerprint. */
-  readonly id: string
-  /** Local part in lower case, or `*`. */
-  readonly user: string
+export interface OwnKey extends OwnMailKey {
   readonly secret: SecretBytes
-  /** ISO 8601, UTC. */
-  readonly created: string
-  readonly superseded?: string
-  readonly revoked?: string
-  readonly retired?: string
 }
 
 /** By domain. */
@@ -28,56 +23,26 @@ export interface OwnKeySource {
   latest(): Promise<OwnKeys>
 }
 
-export interface AddressParts {
-  /** Without what follows a `+`, in lower case. */
-  readonly user: string
-  readonly domain: string
+/** A key, and those of some addresses for whom it may be used. */
+export interface Candidate {
+  readonly key: OwnKey
+  readonly addresses: readonly string[]
+  readonly isOfDomain: boolean
 }
 
-export function partsOf(address: string): AddressParts {
-  const at = address.lastIndexOf('@')
-  const local = address.slice(0, at).toLowerCase()
-  const plus = local.indexOf('+')
-  return { user: plus > 0 ? local.slice(0, plus) : local, domain: address.slice(at + 1) }
-}
-
-/** Those that may open mail for at least one of these normalised addresses: a user's for that user alone. */
-export function openingKeys(own: OwnKeys, addresses: readonly string[]): OwnKey[] {
-  const parts = addresses.map(partsOf)
-  return [...new Set(parts.map(({ domain }) => domain))].flatMap((domain) =>
-    (own.get(domain)?.openpgp ?? []).filter(
-      ({ user, retired }) =>
-        retired === undefined &&
-        (user === WHOLE_DOMAIN || parts.some((one) => one.domain === domain && one.user === user)),
-    ),
-  )
-}
-
-/** To sign for an author: their own, else the domain's, the newest first. Whether one has expired is in the key itself. */
-export function signingKeys(own: OwnKeys, author: string): OwnKey[] {
-  const { user, domain } = partsOf(author)
-  const usable = (own.get(domain)?.openpgp ?? []).filter(
-    (key) => !key.superseded && !key.revoked && !key.retired,
-  )
-  return [user, WHOLE_DOMAIN].flatMap((name) =>
-    usable
-      .filter((key) => key.user === name)
-      .toSorted((one, other) => (one.created < other.created ? 1 : -1)),
-  )
-}
-
-/** The addresses that a key's domain or user has among these. */
-export function addressesOf(
-  key: OwnKey,
-  domain: string,
-  addresses: readonly string[],
-): { readonly whole: boolean; readonly addresses: string[] } {
-  const whole = key.user === WHOLE_DOMAIN
-  return {
-    whole,
-    addresses: addresses.filter((address) => {
-      const parts = partsOf(address)
-      return parts.domain === domain && (whole || parts.user === key.user)
+/** To open mail for these normalised addresses. */
+export function openingKeys(own: OwnKeys, addresses: readonly string[]): Candidate[] {
+  const domains = new Set(addresses.map((address) => partsOf(address).domain))
+  return [...domains].flatMap((domain) =>
+    (own.get(domain)?.openpgp ?? []).flatMap((key) => {
+      const theirs = addressesFor(key, domain, addresses)
+      const isOfDomain = key.user === WHOLE_DOMAIN
+      return theirs.length === 0 ? [] : [{ key, addresses: theirs, isOfDomain }]
     }),
-  }
+  )
+}
+
+/** To sign for an author, the best first. Whether one has expired is in the key itself. */
+export function signingKeys(own: OwnKeys, author: string): OwnKey[] {
+  return keysToSignFor(own.get(partsOf(author).domain)?.openpgp ?? [], author)
 }

@@ -2,7 +2,8 @@
 import { HishoError, PermError, TempError } from '../errors.ts'
 import { fieldsNamed, formatQuoted } from '../mail/header.ts'
 import { closeBody, readMessage, type Message } from '../mail/message.ts'
-import { restoreEntity, type Restored } from '../mail/protected-header.ts'
+import { isNamedInside } from '../mail/binding.ts'
+import { restoreEntity } from '../mail/protected-header.ts'
 import type { ContentSignature, Opening } from '../mail/scheme.ts'
 import type { Opened } from './jobs.ts'
 import { readCms } from './mime.ts'
@@ -83,10 +84,8 @@ async function release(
 ): Promise<Opening> {
   const restored = await restoreEntity(outer.fields, await readMessage([opened.entity]))
   try {
-    const named = namedAddresses(restored, options)
     const meant = openers.flatMap(({ isOfDomain, addresses }) =>
-      // A key of the domain proves nothing of the user: anybody could send them what was sealed for another one.
-      isOfDomain ? addresses.filter((address) => isNamed(address, named, options)) : addresses,
+      isOfDomain ? addresses.filter((one) => isNamedInside(one, restored, options)) : addresses,
     )
     if (meant.length === 0) {
       await closeBody(restored.message)
@@ -120,33 +119,6 @@ function doubted({ signature }: JudgedSignature): ContentSignature {
   if (result.status !== 'pass') return signature
   const reason = 'the author inside is not the one outside'
   return { method, result: { ...result, status: 'neutral', reason } }
-}
-
-/** undefined: the inside names nobody. */
-function namedAddresses(
-  { addressees }: Restored,
-  { normalizeAddress }: ArrivalOptions,
-): ReadonlySet<string> | undefined {
-  return (
-    addressees && new Set(addressees.flatMap((address) => normalOrNone(address, normalizeAddress)))
-  )
-}
-
-function normalOrNone(address: string, normalizeAddress: (address: string) => string): string[] {
-  try {
-    return [normalizeAddress(address)]
-  } catch (error) {
-    if (error instanceof HishoError) return [] // no mail could go to it
-    throw error
-  }
-}
-
-function isNamed(
-  address: string,
-  named: ReadonlySet<string> | undefined,
-  { opensUnbound }: ArrivalOptions,
-): boolean {
-  return named === undefined ? opensUnbound() : named.has(address)
 }
 
 function descriptionOf(

@@ -1,35 +1,27 @@
 // Secret keys for OpenPGP and S/MIME, of our domains and of their users, and those of our own CA: one form for all of them.
 import { SecretBytes } from '../crypto/secret-bytes.ts'
 import { PermError } from '../errors.ts'
+import type { OwnMailKey } from '../mail/own-mail-keys.ts'
 import type { YamlFile } from '../yaml/document.ts'
 import { list, mapping, type Path } from '../yaml/values.ts'
 import { isKeyId } from './shared-keys.ts'
 import { withSite, type VaultContents } from './site.ts'
 
-/** Whom a key is of that belongs to the domain and to none of its users. */
-export const WHOLE_DOMAIN = '*'
+export { WHOLE_DOMAIN } from '../mail/own-mail-keys.ts'
 
 /** The sections of a site that are of this form. */
 export const MAIL_KEY_SECTIONS = ['openpgp', 'smime', 'ca'] as const
 export type MailKeySection = (typeof MAIL_KEY_SECTIONS)[number]
 
-export interface MailKeyEntry {
-  /** Of this section and site, given once: the fingerprint, as a rule. */
-  readonly id: string
-  /** Local part in lower case, or `WHOLE_DOMAIN`. */
-  readonly user: string
-  /** As the section's format has it: a binary transferable secret key (RFC 9580 section 10.2); PKCS #8 DER. */
+/**
+ * The id is given once in a section of a site: the fingerprint, as a rule. The secret is as the section's format has it: a
+ * binary transferable secret key (RFC 9580 section 10.2); PKCS #8 DER. Superseded and revoked ones sign nothing any more, and
+ * open what was sealed before; with retired ones nothing is opened.
+ */
+export interface MailKeyEntry extends OwnMailKey {
   readonly secret: SecretBytes
   /** DER, our own first, then what leads to the root. Of OpenPGP there are none: the secret key holds all. */
   readonly certificates: readonly Uint8Array[]
-  /** ISO 8601, UTC. */
-  readonly created: string
-  /** From then on nothing is signed with it; it opens what was sealed before. */
-  readonly superseded?: string
-  /** From then on others know that it is not to be used; it opens what was sealed before. */
-  readonly revoked?: string
-  /** From then on nothing is opened with it. */
-  readonly retired?: string
   /** What a section remembers beside the key, in a form of its own, and no secret: what our CA has issued. */
   readonly notes?: string
 }

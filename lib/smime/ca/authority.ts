@@ -2,6 +2,7 @@
 // certificates are RFC 3183's.
 import { createHash, randomBytes } from 'node:crypto'
 import { PermError } from '../../errors.ts'
+import { WHOLE_DOMAIN } from '../../mail/own-mail-keys.ts'
 import { parseCertificate } from '../../x509/certificate.ts'
 import { domainAddress } from '../certificate-addresses.ts'
 import { REASONS, type RevocationReason } from '../trust/revocation-reasons.ts'
@@ -39,7 +40,6 @@ export interface Holder {
   readonly user: string
 }
 
-const WHOLE_DOMAIN = '*'
 const DAY_MS = 86_400_000
 /** Clocks of others may be behind. */
 const BACKDATED_MS = 3_600_000
