@@ -27,16 +27,16 @@ export async function readTwoParts(
 ): Promise<readonly [Part, Part]> {
   const boundary = contentTypeOf(message.fields)?.parameters.get('boundary')
   if (!boundary) throw malformed('boundary: the parameter is missing')
-  // A delimiter that begins the body has its line end before it.
-  const body = Buffer.concat([Buffer.from('\r\n'), await collectLimited(message, limit)])
+  const body = await collectLimited(message, limit)
   const parts = cut(body, `\r\n--${boundary}`).map(partOf)
   const [first, second] = parts
   if (!first || !second || parts.length !== 2) throw malformed('there are not two parts')
   return [first, second]
 }
 
-async function collectLimited(message: Message, limit: number): Promise<Uint8Array> {
-  const pieces: Uint8Array[] = []
+/** With a line end before it: that of a delimiter which begins it. */
+async function collectLimited(message: Message, limit: number): Promise<Buffer> {
+  const pieces: Uint8Array[] = [Buffer.from('\r\n')]
   let length = 0
   try {
     for await (const piece of message.body) {

@@ -16,12 +16,12 @@ export interface OpenPgpJobs {
   readonly problemWith: (args: {
     certificates: readonly Uint8Array[]
   }) => Promise<string | undefined>
-  /** Signed by the first of the secret keys that can sign now, if there is one. PermError openpgp/key. */
+  /** In blocks. Signed by the first of the secret keys that can sign now, if there is one. PermError openpgp/key. */
   readonly seal: (args: {
-    content: Uint8Array
+    content: readonly Uint8Array[]
     certificates: readonly Uint8Array[]
     secretKeys: readonly Uint8Array[]
-  }) => Promise<Uint8Array>
+  }) => Promise<{ packets: readonly Uint8Array[] }>
   /** PermError openpgp/decrypt, with one text whatever the reason. */
   readonly open: (args: {
     message: Uint8Array
@@ -56,7 +56,7 @@ export function createJobs(): OpenPgpJobs {
   return {
     readKeys: (args) => wiping(args.keys, async () => ({ found: await readKeys(args) })),
     problemWith: (args) => problemWith(args, parsed),
-    seal: (args) => wiping(args.secretKeys, () => seal(args, parsed)),
+    seal: (args) => wiping(args.secretKeys, async () => ({ packets: await seal(args, parsed) })),
     open: (args) => wiping(args.secretKeys, () => open(args, parsed)),
     verify: async (args) => ({ found: await verify(args, parsed) }),
     generate,

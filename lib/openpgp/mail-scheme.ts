@@ -1,7 +1,7 @@
 // OpenPGP as a scheme for mail: PGP/MIME (RFC 3156), keys of others from the directory, our own from the vault. docs/openpgp.md.
 import { PermError } from '../errors.ts'
 import { contentTypeOf } from '../mail/content-type.ts'
-import { collect, messageBytes, type Message } from '../mail/message.ts'
+import { collectBlocks, messageBytes, type Message } from '../mail/message.ts'
 import { freshBoundary } from '../mail/multipart-encrypted.ts'
 import { malformed } from '../mail/part-reader.ts'
 import { protectedEntity } from '../mail/protected-header.ts'
@@ -83,16 +83,24 @@ async function ciphertextFor(
   message: Message,
   { author }: Sealing,
   { pool, keys }: OpenPgpSchemeOptions,
-): Promise<Uint8Array> {
+): Promise<readonly Uint8Array[]> {
   const signers = author === undefined ? [] : signingKeys(await keys.contents(), author)
   const secretKeys = copies(signers.map(({ secret }) => secret))
   try {
-    const content = await collect(messageBytes(protectedEntity(message, addresses)))
-    if (content.length > LARGEST_MESSAGE_BYTES)
-      throw new PermError('protection/limit', `longer than ${LARGEST_MESSAGE_BYTES} bytes`)
-    return await pool.run('seal', { content, certificates, secretKeys })
+    const content = await collectBlocks(limited(messageBytes(protectedEntity(message, addresses))))
+    return (await pool.run('seal', { content, certificates, secretKeys }, 'give')).packets
   } finally {
     wipe(secretKeys)
+  }
+}
+
+async function* limited(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let length = 0
+  for await (const piece of source) {
+    length += piece.length
+    if (length > LARGEST_MESSAGE_BYTES)
+      throw new PermError('protection/limit', `longer than ${LARGEST_MESSAGE_BYTES} bytes`)
+    yield piece
   }
 }
 

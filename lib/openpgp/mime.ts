@@ -22,7 +22,7 @@ export function isEncrypted(fields: readonly Field[]): boolean {
 /** Descriptions and dispositions are what filters for spam look for, whatever the RFC says. `boundary` must be fresh. */
 export function formatEncrypted(
   original: readonly Field[],
-  ciphertext: () => Promise<Uint8Array>,
+  ciphertext: () => Promise<Uint8Array | readonly Uint8Array[]>,
   boundary: string,
 ): Message {
   return {
@@ -39,7 +39,7 @@ export function formatEncrypted(
 }
 
 async function* formatBody(
-  ciphertext: () => Promise<Uint8Array>,
+  ciphertext: () => Promise<Uint8Array | readonly Uint8Array[]>,
   boundary: string,
 ): AsyncGenerator<Uint8Array> {
   const bytes = await ciphertext()

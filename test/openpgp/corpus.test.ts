@@ -19,11 +19,12 @@ describe('broken OpenPGP data', () => {
     pool = startPool()
     alice = await newKey(pool, ALICE)
     bob = await newKey(pool, BOB)
-    message = await pool.run('seal', {
-      content: Buffer.from('Content-Type: text/plain\r\n\r\nthe secret\r\n'),
+    const { packets } = await pool.run('seal', {
+      content: [Buffer.from('Content-Type: text/plain\r\n\r\nthe secret\r\n')],
       certificates: [bob.certificate],
       secretKeys: [alice.secret],
     })
+    message = Buffer.concat(packets)
   })
   after(() => pool?.close())
 
