@@ -4,10 +4,9 @@ import { createHash } from 'node:crypto'
 import { open, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../clock.ts'
-import { writeAtomically } from '../disk/atomic-file.ts'
-import { makeOwnDirectory } from '../disk/own-directory.ts'
 import { TempError } from '../errors.ts'
 import type { CacheEntry, CacheLog, OnDamage, SharedCache } from './cache.ts'
+import { hasCode, linkEntry, writeEntry } from './entry-file.ts'
 import { expiresAtMs } from './ttl.ts'
 
 export interface FileCacheOptions {
@@ -47,16 +46,23 @@ export function createFileCache(options: FileCacheOptions): SharedCache {
   const forget = (key: string): Promise<void> =>
     reaching(fileOf(key), () => rm(fileOf(key), { force: true }))
 
+  const textOf = (key: string, value: string, ttlSeconds: number): string =>
+    JSON.stringify({ key, value, expiresAtMs: expiresAtMs(clock, ttlSeconds) })
+
   const set = async (key: string, value: string, ttlSeconds: number): Promise<void> => {
-    const text = JSON.stringify({ key, value, expiresAtMs: expiresAtMs(clock, ttlSeconds) })
+    const text = textOf(key, value, ttlSeconds)
     if (ttlSeconds <= 0) return forget(key)
-    await reaching(fileOf(key), async () => {
-      await makeOwnDirectory(directory)
-      await writeAtomically(fileOf(key), new TextEncoder().encode(text), {
-        mode: 0o600,
-        lasting,
-      })
+    await reaching(fileOf(key), () => writeEntry(fileOf(key), text, { lasting }))
+  }
+  /** What is over, or damaged, gives its place to one of those who want it. */
+  const replaceIfOver = async (key: string, text: string): Promise<boolean> => {
+    const file = fileOf(key)
+    const done = await whileAlone(`${file}.claim`, async () => {
+      if ((await getEntry(key)) !== undefined) return false
+      await writeEntry(file, text, { lasting })
+      return true
     })
+    return done ?? false
   }
   const keyIn = async (file: string): Promise<string | undefined> => {
     const text = await readIfThere(file)
@@ -74,15 +80,13 @@ export function createFileCache(options: FileCacheOptions): SharedCache {
     },
     set,
     async setIfAbsent(key, value, ttlSeconds) {
-      await reaching(directory, () => makeOwnDirectory(directory))
-      const done = await reaching(fileOf(key), () =>
-        whileAlone(`${fileOf(key)}.claim`, async () => {
-          if ((await getEntry(key)) !== undefined) return false
-          await set(key, value, ttlSeconds)
-          return ttlSeconds > 0
-        }),
-      )
-      return done ?? false
+      const text = textOf(key, value, ttlSeconds)
+      if ((await getEntry(key)) !== undefined) return false
+      if (ttlSeconds <= 0) return forget(key).then(() => false)
+      return reaching(fileOf(key), async () => {
+        const linked = await linkEntry(fileOf(key), text, { lasting })
+        return linked === 'done' || replaceIfOver(key, text)
+      })
     },
     async keys(prefix) {
       return reaching(directory, async () => {
@@ -142,10 +146,6 @@ async function unlessAbsent<T>(work: () => Promise<T>): Promise<T | undefined> {
     if (hasCode(error, 'ENOENT')) return undefined
     throw error
   }
-}
-
-function hasCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code
 }
 
 /** The entry, or `undefined` for what we did not write, or not under this key. */
