@@ -9,10 +9,11 @@ import type { Clock } from '../clock.ts'
 import { resolveAddresses } from '../dns/addresses.ts'
 import type { Resolver } from '../dns/resolver.ts'
 import { createPoster } from '../http/post-bytes.ts'
-import { createCollector, type Collector } from '../tlsrpt/collector.ts'
+import { createCollector, type Collector, type LeaveBatch } from '../tlsrpt/collector.ts'
 import type { DayStore } from '../tlsrpt/day-store.ts'
 import { createDrafter, type DrafterOptions, type DraftReport } from '../tlsrpt/draft.ts'
 import { createFileStore } from '../tlsrpt/file-store.ts'
+import { createLeftBehind } from '../tlsrpt/left-behind.ts'
 import { lookUpRecord } from '../tlsrpt/record.ts'
 import { createRedisStore } from '../tlsrpt/redis-store.ts'
 import { createReporter, NOW_KEY, type Reporter } from '../tlsrpt/reporter.ts'
@@ -36,6 +37,8 @@ export interface Tlsrpt {
   askForReports(): Promise<void>
   /** What was counted until now is kept, before the process ends. */
   flush(): Promise<void>
+  /** As `flush`, before it returns: in the store, or where the next process finds it. */
+  leave(): void
   close(): Promise<void>
 }
 
@@ -55,14 +58,31 @@ const YEARS_SECONDS = 10 * 31_557_600
 
 export function createTlsrpt(options: TlsrptOptions): Tlsrpt {
   const { settings, delivery, resolver, store, clock, log } = options
-  let kept: DayStore | undefined
+  let kept: { readonly days: DayStore; readonly leave: LeaveBatch } | undefined
   let collector: Collector | undefined
   let reporter: Reporter | undefined
   let isClosed = false
-  const days = ({ keepDays }: TlsrptSettings): DayStore =>
-    (kept ??= settings.redis
-      ? createRedisStore({ redis: createRedisScripts(settings.redis), clock, keepDays, log })
-      : createFileStore({ directory: join(settings.storeDirectory, 'tlsrpt'), log }))
+  const left = createLeftBehind(join(settings.storeDirectory, 'tlsrpt-left'))
+  const openStore = ({ keepDays }: TlsrptSettings): NonNullable<typeof kept> => {
+    if (settings.redis) {
+      const redis = createRedisScripts(settings.redis)
+      const leave: LeaveBatch = (day, batch) => {
+        left.write(day, batch)
+        return 'kept'
+      }
+      return { days: createRedisStore({ redis, clock, keepDays, log }), leave }
+    }
+    const files = createFileStore({ directory: join(settings.storeDirectory, 'tlsrpt'), log })
+    return { days: files, leave: (day, batch) => files.addAtOnce(day, batch) }
+  }
+  const storeOf = (part: TlsrptSettings): NonNullable<typeof kept> => (kept ??= openStore(part))
+  const days = (part: TlsrptSettings): DayStore => storeOf(part).days
+  const adoptLeft = async (made: Collector): Promise<void> => {
+    for (const one of await left.read())
+      made.adopt(one.day, one.batch, () => {
+        one.forget().catch((error: unknown) => log('warn', `TLSRPT: ${String(error)}`))
+      })
+  }
 
   /** Of those who share the store: two that do not must not give one id to two reports. */
   const siteId = async (): Promise<string> => {
@@ -100,13 +120,15 @@ export function createTlsrpt(options: TlsrptOptions): Tlsrpt {
   return {
     use(part, isEnabled) {
       if (collector) return
-      const made = createCollector({ store: days(part), log, flushMs: part.flushMs })
+      const { days: store, leave } = storeOf(part)
+      const made = createCollector({ store, leave, log, flushMs: part.flushMs })
       collector = made
       delivery.onSession((session) => {
         if (isEnabled()) made.count(session)
       })
     },
     async start(part, queueMail) {
+      if (settings.redis && collector) await adoptLeft(collector)
       const { report, keepDays } = part
       const round = report && (await roundOf(part, report, queueMail))
       if (isClosed || reporter) return
@@ -126,11 +148,12 @@ export function createTlsrpt(options: TlsrptOptions): Tlsrpt {
     drafter: async (report) => createDrafter(await drafterOptions(report)),
     askForReports: () => store.set(NOW_KEY, '1', NOW_SECONDS),
     flush: async () => collector?.flush(),
+    leave: () => collector?.leave(),
     async close() {
       isClosed = true
       await reporter?.close()
       await collector?.close()
-      await kept?.close()
+      await kept?.days.close()
     },
   }
 }

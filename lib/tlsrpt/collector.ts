@@ -12,17 +12,32 @@ import { createTally, type Tally, type TallyLimits } from './tally.ts'
 
 export interface CollectorOptions {
   readonly store: Pick<DayStore, 'add'>
+  /** As the process ends, when nothing can be waited for. */
+  readonly leave: LeaveBatch
   readonly log: (level: 'notice' | 'warn' | 'error', message: string) => void
   /** So long counts are in memory alone. Default 250. */
   readonly flushMs?: number
   readonly limits?: TallyLimits
 }
 
+/** It throws where it cannot. */
+export type LeaveBatch = (day: Day, batch: Batch) => 'kept' | 'closed'
+
 export interface Collector {
   count(session: Session): void
+  /** What another process has left; `kept` is called once the store has it. */
+  adopt(day: Day, batch: Batch, kept: () => void): void
   /** All that was counted until now, if the store takes it. */
   flush(): Promise<void>
+  /** As the process ends: what the store does not have yet is left for it, before this returns. */
+  leave(): void
   close(): Promise<void>
+}
+
+interface Waiting {
+  readonly day: Day
+  readonly batch: Batch
+  readonly kept?: () => void
 }
 
 const LIMITS: TallyLimits = { maxNames: 20_000, maxPolicies: 32, maxFailures: 100 }
@@ -36,9 +51,9 @@ const MAX_TEXT = 200
 const MAX_DAYS = 10
 
 export function createCollector(options: CollectorOptions): Collector {
-  const { store, log, flushMs = 250, limits = LIMITS } = options
+  const { store, leave, log, flushMs = 250, limits = LIMITS } = options
   const open = new Map<Day, Tally>()
-  const waiting: { readonly day: Day; readonly batch: Batch }[] = []
+  const waiting: Waiting[] = []
   // A clock that is set back leads to no day that was left.
   let today: Day = ''
   let timer: NodeJS.Timeout | undefined
@@ -97,15 +112,39 @@ export function createCollector(options: CollectorOptions): Collector {
         })
     }
   }
-  /** One batch; a day that is over passes it on. */
-  const put = async ({ day, batch }: { day: Day; batch: Batch }): Promise<void> => {
+  /** A day that is over passes its counts on. */
+  const dayThatFollows = (day: Day): Day => {
+    const next = dayAfter(day)
+    if (next > today) today = next
+    return next
+  }
+  const put = async ({ day, batch }: Waiting): Promise<void> => {
     let to = day
     for (let tried = 0; tried < MAX_DAYS; tried += 1) {
       if ((await store.add(to, batch)) === 'kept') return
-      to = dayAfter(to)
-      if (to > today) today = to
+      to = dayThatFollows(to)
     }
     lose(sessionsOf(batch.counts))
+  }
+  const putAtOnce = ({ day, batch }: Waiting): void => {
+    let to = day
+    for (let tried = 0; tried < MAX_DAYS; tried += 1) {
+      if (leave(to, batch) === 'kept') return
+      to = dayThatFollows(to)
+    }
+    lose(sessionsOf(batch.counts))
+  }
+  const leaveAll = (): void => {
+    pack()
+    try {
+      // One that is being written is left as well: the same batch twice counts once.
+      for (let first = waiting[0]; first; first = waiting[0]) {
+        putAtOnce(first)
+        waiting.shift()
+      }
+    } catch (error) {
+      log('error', `TLSRPT: counts cannot be left behind: ${messageOf(error)}`)
+    }
   }
   const writeAll = async (): Promise<void> => {
     try {
@@ -113,7 +152,8 @@ export function createCollector(options: CollectorOptions): Collector {
         if (waiting.length === 0) pack()
         const [first] = waiting
         if (first) await put(first)
-        waiting.shift()
+        first?.kept?.()
+        if (waiting[0] === first) waiting.shift()
       }
       if (isFailing || lost > 0) recovered()
       isFailing = false
@@ -150,20 +190,22 @@ export function createCollector(options: CollectorOptions): Collector {
         log('error', `TLSRPT: a session was not counted: ${messageOf(error)}`)
       }
     },
+    adopt(day, batch, kept) {
+      waiting.push({ day, batch, kept })
+      arm(flushMs)
+    },
     async flush() {
       await writing
       await write()
     },
+    leave: leaveAll,
     async close() {
       isClosed = true
       clearTimeout(timer)
       await writing
       await write()
-      const left = [
-        ...waiting.map(({ batch }) => batch.counts),
-        ...[...open.values()].map((tally) => tally.drain()),
-      ]
-      const sessions = left.reduce((sum, counts) => sum + sessionsOf(counts), lost)
+      leaveAll()
+      const sessions = waiting.reduce((sum, { batch }) => sum + sessionsOf(batch.counts), lost)
       if (sessions > 0) log('error', `TLSRPT: ${sessions} sessions were not counted`)
     },
   }

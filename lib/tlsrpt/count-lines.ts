@@ -7,6 +7,8 @@ import { partOf, type Batch, type Part } from './day-store.ts'
 /** `of` of a Part must divide it. */
 export const SHARDS = 64
 const PIECE_BYTES = 2 ** 20
+/** More than a process ever has in hand. */
+const KNOWN_BATCHES = 100
 const LINE_END = 0x0a
 
 /** `d0f [id, counts]` */
@@ -32,8 +34,8 @@ export async function* readLines(
   for (let shard = part; shard < SHARDS; shard += of)
     wanted.add(`${kind === 'domains' ? 'd' : 'h'}${shard.toString(16).padStart(2, '0')}`)
   const isFirst = part === 0 && kind === 'domains'
-  /** Of each shard the batch that came last: written again, when nobody knew whether it was there. */
-  const last = new Map<string, string>()
+  /** Of each shard the batches that came last: written again, when nobody knew whether they were there. */
+  const seen = new Map<string, Set<string>>()
   for await (const line of linesOf(file)) {
     const mark = line.toString('latin1', 0, 3)
     if (!wanted.has(mark)) {
@@ -45,8 +47,14 @@ export async function* readLines(
       torn()
       continue
     }
-    if (last.get(mark) === batch.id) continue
-    last.set(mark, batch.id)
+    const known = seen.get(mark) ?? new Set()
+    seen.set(mark, known)
+    if (known.has(batch.id)) continue
+    known.add(batch.id)
+    for (const oldest of known) {
+      if (known.size <= KNOWN_BATCHES) break
+      known.delete(oldest)
+    }
     for (const packed of batch.counts) {
       const count = unpackCount(packed)
       if (count) yield count

@@ -1,5 +1,6 @@
 // Counts on the disk: a directory for each day, in it a file for each process that is only ever appended to. A batch is
 // written at once; a line that a crash has torn is none.
+import { appendFileSync, existsSync, mkdirSync } from 'node:fs'
 import { access, open, readdir, rm, stat, writeFile, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { randomUUID } from 'node:crypto'
@@ -7,7 +8,7 @@ import { makeOwnDirectory } from '../disk/own-directory.ts'
 import { TempError } from '../errors.ts'
 import { formatLines, readLines, SHARDS } from './count-lines.ts'
 import { isDay, type Day } from './day.ts'
-import type { DayStore, Progress } from './day-store.ts'
+import type { Batch, DayStore, Progress } from './day-store.ts'
 import { createFileLedger, type FileLedger } from './file-ledger.ts'
 
 export interface FileStoreOptions {
@@ -16,6 +17,11 @@ export interface FileStoreOptions {
   readonly log: (level: 'warn', message: string) => void
   /** Of one process and day; what comes after is refused. Default 1 GiB. */
   readonly maxBytes?: number
+}
+
+export interface FileStore extends DayStore {
+  /** As `add`, before it returns: for a process that ends. */
+  addAtOnce(day: Day, batch: Batch): 'kept' | 'closed'
 }
 
 const COUNTS = '.counts'
@@ -34,7 +40,7 @@ export function createFileStore({
   directory,
   log,
   maxBytes = MAX_FILE_BYTES,
-}: FileStoreOptions): DayStore {
+}: FileStoreOptions): FileStore {
   const own = `${process.pid}-${randomUUID()}${COUNTS}`
   const folderOf = (day: Day): string => join(directory, day)
   let current: OpenFile | undefined
@@ -92,6 +98,13 @@ export function createFileStore({
         file.bytes += Buffer.byteLength(lines)
         return 'kept'
       }),
+    addAtOnce(day, batch) {
+      if (existsSync(join(folderOf(day), 'closed'))) return 'closed'
+      mkdirSync(folderOf(day), { recursive: true, mode: 0o700 })
+      const text = `\n${formatLines(batch)}` // on a line of its own, whatever is being written
+      appendFileSync(join(folderOf(day), own), text, { mode: 0o600, flush: true })
+      return 'kept'
+    },
     days: () =>
       reaching(directory, async () => (await namesIn(directory)).filter(isDay).toSorted()),
     closeDay: (day) => reaching(directory, () => put(day, 'closed')),

@@ -21,10 +21,11 @@ const MAX_FIELDS = 16_384
 const PAGE_FIELDS = '500'
 const STATUSES = ['claimed', 'sent', 'failed', 'lost'] as const
 
-/** The same batch once, and none after the day is closed. */
+/** The same batch once, also when it comes again after the day was closed; no other one then. */
 const ADD = `
+if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
 if redis.call('HGET', KEYS[1], 'closed') then return 'closed' end
-if not redis.call('SET', KEYS[2], '1', 'NX', 'EX', ARGV[1]) then return 0 end
+redis.call('SET', KEYS[2], '1', 'EX', ARGV[1])
 local max, lost = tonumber(ARGV[2]), 0
 for i = 3, #ARGV, 4 do
   local key, field, bare, times = KEYS[tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3])

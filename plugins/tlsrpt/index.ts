@@ -3,8 +3,9 @@ import type { Connection, HttpHost, Next, Plugin } from '../../lib/haraka/api.ts
 import { CONT } from '../../lib/haraka/api.ts'
 import { hook } from '../../lib/haraka/hook.ts'
 import { liveSettings } from '../../lib/haraka/live-settings.ts'
-import { inConfig, readIni, servicesOf } from '../../lib/haraka/process.ts'
+import { inConfig, readIni } from '../../lib/haraka/process.ts'
 import { registerForDelivery } from '../../lib/haraka/registration.ts'
+import { endCounting, startCounting } from '../../lib/haraka/tlsrpt-counting.ts'
 import { startReports } from '../../lib/haraka/tlsrpt-mail.ts'
 import { receiveReport, takeReport } from '../../lib/haraka/tlsrpt-receive.ts'
 import { createReceiving, registerReceiving } from '../../lib/haraka/tlsrpt-receiving.ts'
@@ -26,7 +27,7 @@ const receiving = createReceiving(() => settings.current())
 
 export function register(this: Plugin): void {
   settings.load(this)
-  servicesOf(this).tlsrpt.use(settings.current(), () => settings.current().enabled)
+  startCounting(this, () => settings.current())
   registerForDelivery(this)
   registerReceiving(this, receiving)
   this.register_hook('init_master', 'start_reports')
@@ -35,9 +36,7 @@ export function register(this: Plugin): void {
 
 /** Haraka calls it when it ends in good order. */
 export function shutdown(this: Plugin): void {
-  servicesOf(this)
-    .tlsrpt.flush()
-    .catch(() => {}) // said in the log by itself
+  endCounting(this)
 }
 
 export function start_reports(this: Plugin, next: Next, server: { cluster?: unknown }): void {

@@ -137,7 +137,13 @@ export async function startOutbound(options: OutboundOptions): Promise<OutboundW
       }),
     restart: async () => {
       const { directory, port: smtpPort } = haraka
-      haraka = await startHaraka({ files: {}, environment, directory, port: smtpPort })
+      const smtpIni = files['config/smtp.ini']
+      haraka = await startHaraka({
+        files: smtpIni === undefined ? {} : { 'config/smtp.ini': smtpIni },
+        environment,
+        directory,
+        port: smtpPort,
+      })
       return haraka
     },
     close: async () => {

@@ -65,6 +65,12 @@ function world(more: Partial<CollectorOptions> = {}): World {
           return 'kept'
         },
       },
+      leave: (day, batch) => {
+        if (made.isAway) throw new Error('away')
+        if (closed.has(day)) return 'closed'
+        days.set(day, [...(days.get(day) ?? []), batch])
+        return 'kept'
+      },
       log: (level, message) => void log.push(`${level} ${message}`),
       flushMs: 3_600_000,
       ...more,
@@ -189,6 +195,52 @@ describe('the collector', () => {
     collector.count(session({ resultType: 'validation-failure' }))
     await collector.close()
     assert.match(made.log.at(-1) ?? '', /error TLSRPT: 2 sessions were not counted/)
+  })
+
+  it('leaves behind what it has as the process ends, also what is being written: it counts once', async () => {
+    const made = world()
+    let goOn: () => void = () => {}
+    const stuck = new Promise<void>((resolve) => (goOn = resolve))
+    const { add } = made.options.store
+    const collector = createCollector({
+      ...made.options,
+      store: { add: (day, batch) => stuck.then(() => add(day, batch)) },
+    })
+    made.closed.add('2026-11-21')
+    collector.count(session())
+    const writing = collector.flush()
+    collector.count(session({ resultType: 'validation-failure' }))
+    collector.leave()
+    const [count] = countsOf(made, '2026-11-22')
+    assert.deepEqual([count?.successfulSessions, count?.failedSessions], [1, 1])
+    // It goes on for a while.
+    collector.count(session())
+    goOn()
+    await writing
+    collector.leave()
+    const [all] = countsOf(made, '2026-11-22')
+    assert.deepEqual([all?.successfulSessions, all?.failedSessions], [2, 1])
+    assert.deepEqual(made.log, [])
+  })
+
+  it('takes on what another has left, and says when the store has it', async () => {
+    const made = world()
+    const collector = createCollector(made.options)
+    const other = createCollector(made.options)
+    other.count(session())
+    await other.flush()
+    const [batch] = made.days.get('2026-11-21') ?? []
+    assert.ok(batch)
+    made.days.clear()
+    made.isAway = true
+    let isKept = false
+    collector.adopt('2026-11-21', batch, () => (isKept = true))
+    await collector.flush()
+    assert.equal(isKept, false)
+    made.isAway = false
+    await collector.flush()
+    assert.equal(isKept, true)
+    assert.deepEqual(made.days.get('2026-11-21'), [batch])
   })
 
   it('R33: has bounds for domains and for failures; what has no details is counted all the same', async () => {

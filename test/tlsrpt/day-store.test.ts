@@ -186,6 +186,24 @@ describe('the disk', () => {
     await store.close()
   })
 
+  it('takes counts at once as the process ends, also in the midst of others, and each batch once', async () => {
+    const directory = join(folder, 'at-once')
+    const store = createFileStore({ directory, log })
+    const batches = Array.from({ length: 5 }, (_, at) => ({
+      id: `${at}`,
+      counts: [count('b.example', 10 ** at)],
+    }))
+    assert.equal(store.addAtOnce(DAY, batches[0]!), 'kept') // the first of the day
+    const writing = store.add(DAY, batches[1]!)
+    for (const batch of batches.slice(1)) assert.equal(store.addAtOnce(DAY, batch), 'kept')
+    await writing
+    assert.deepEqual(await all(store), [count('b.example', 11_111)])
+    await store.closeDay(DAY)
+    assert.equal(store.addAtOnce(DAY, { id: '9', counts: [count('b.example', 1)] }), 'closed')
+    assert.deepEqual(await all(store), [count('b.example', 11_111)])
+    await store.close()
+  })
+
   it('refuses what is beyond its size, and a directory that cannot be written', async () => {
     const small = createFileStore({ directory: join(folder, 'small'), log, maxBytes: 150 })
     await small.add(DAY, { id: '1', counts: [count('b.example', 1)] })
@@ -247,6 +265,16 @@ describe('Redis', { skip: redisMissing }, () => {
     const counts = Array.from({ length: 2000 }, (_, at) => count(`d${at}.example`, 1))
     await store.add(DAY, { id: '2', counts })
     assert.match(warnings.join(), /counts are lost/)
+    await store.close()
+  })
+
+  it('knows a batch that comes again after the day was closed', async () => {
+    const store = redisStore((prefix += 1))
+    const batch = { id: '1', counts: [count('b.example', 1)] }
+    await store.add(DAY, batch)
+    await store.closeDay(DAY)
+    assert.equal(await store.add(DAY, batch), 'kept') // so it is not passed on to the next day
+    assert.deepEqual(await all(store), [count('b.example', 1)])
     await store.close()
   })
 

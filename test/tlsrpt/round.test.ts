@@ -108,7 +108,8 @@ function node(
   rules?: Partial<RoundOptions['rules']>,
 ): Node {
   const log = (level: string, message: string): void => void made.log.push(`${level} ${message}`)
-  const collector = createCollector({ store, log, flushMs: 3_600_000 })
+  const leave = (): never => assert.fail('nothing is left behind')
+  const collector = createCollector({ store, leave, log, flushMs: 3_600_000 })
   return {
     store,
     reporter: createReporter({
