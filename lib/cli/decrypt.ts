@@ -57,7 +57,7 @@ async function openForDelivery(
   addresses: readonly string[],
 ): Promise<Message> {
   const { schemes, normalizeAddress, table } = context.services('with-table')
-  const { authservIds, limits, tags } = parseDecryptSettings(
+  const { authservIds, limits, tags, activeContent } = parseDecryptSettings(
     context.haraka().ini('hisho.decrypt.ini'),
   )
   const host = context.haraka().value('me') ?? hostname()
@@ -70,6 +70,7 @@ async function openForDelivery(
       authservIds: new Set([host.toLowerCase(), ...authservIds]),
       limits,
       tags,
+      activeContent,
       reference: 'hisho decrypt',
       allowsUnproven: (domain) => table.current().ruleFor(domain).unproven === 'open',
     },

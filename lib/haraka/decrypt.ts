@@ -101,7 +101,7 @@ async function openMessage(
   deadline: Deadline,
 ): Promise<Record<string, unknown>> {
   const { plugin, services, settings } = context
-  const { limits, tags } = settings
+  const { limits, tags, activeContent } = settings
   const peer = connection.remote.ip ?? ''
   if (services.openingFailures.isReached(peer, limits.failuresPerMinute))
     throw new TempError('protection/limit', `too much from ${peer} did not open within a minute`)
@@ -117,6 +117,7 @@ async function openMessage(
       authservIds,
       limits,
       tags,
+      activeContent,
       reference: transaction.uuid,
       allowsUnproven: (domain) => services.table.current().ruleFor(domain).unproven === 'open',
       ...replayCheck(context, connection, transaction, read.fields),

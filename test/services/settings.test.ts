@@ -315,6 +315,7 @@ describe('the settings of one plugin', () => {
         failuresPerMinute: 30,
       },
       replay: { days: 7, onReplay: 'hold', onStoreFailure: 'defer' },
+      activeContent: 'text',
       openedTag: '',
       tags: [],
     })
@@ -379,6 +380,7 @@ describe('the settings of one plugin', () => {
       ['replay', 'days', 'a week'],
       ['replay', 'on_replay', 'open'],
       ['replay', 'on_store_failure', ''],
+      ['unproven', 'active_content', 'drop'],
       ['tag', 'opened', 'x'],
       ['tag', 'opened', '[entschlüsselt]'],
       ['tag', 'remove', '[ok],  ,a'],

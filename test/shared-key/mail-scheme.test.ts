@@ -271,6 +271,7 @@ describe('what a shared key says about the author', () => {
       limits: { layers: 3, headerBytes: 100_000, bytes: 1_000_000 },
       allowsUnproven: () => false,
       tags: [],
+      activeContent: 'text',
       reference: 'REF',
     })
     assert.ok(arrival.status === 'opened')
