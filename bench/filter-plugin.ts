@@ -27,7 +27,8 @@ interface Form {
 
 const FORMS: Readonly<Record<Filter['form'], Form>> = {
   openpgp: {
-    format: (fields, make) => openpgp.formatEncrypted(fields, make, freshBoundary()),
+    format: (fields, make) =>
+      openpgp.formatEncrypted(fields, async () => [await make()], freshBoundary()),
     read: openpgp.readEncrypted,
   },
   smime: {

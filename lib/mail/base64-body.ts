@@ -7,33 +7,41 @@ const BLOCK_BYTES = LINE_BYTES * 1024
 
 /** CRLF lines of 76 columns. */
 export async function* encodeBase64(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  let pending: Buffer = Buffer.alloc(0)
-  for await (const piece of source) {
-    pending = joined(pending, piece)
-    yield* wholeBlocks(pending)
-    pending = pending.subarray(pending.length - (pending.length % BLOCK_BYTES))
-  }
-  if (pending.length > 0) yield base64Lines(pending)
+  const lines = new LineEncoder()
+  for await (const piece of source) yield* lines.push(piece)
+  yield* lines.end()
 }
 
 /** As `encodeBase64`, of what is there already. */
 export function* base64Of(source: Iterable<Uint8Array>): Generator<Uint8Array> {
-  let pending: Buffer = Buffer.alloc(0)
-  for (const piece of source) {
-    pending = joined(pending, piece)
-    yield* wholeBlocks(pending)
-    pending = pending.subarray(pending.length - (pending.length % BLOCK_BYTES))
+  const lines = new LineEncoder()
+  for (const piece of source) yield* lines.push(piece)
+  yield* lines.end()
+}
+
+class LineEncoder {
+  /** Less than a block. */
+  #pending: Buffer = Buffer.alloc(0)
+
+  end(): Uint8Array[] {
+    return this.#pending.length > 0 ? [base64Lines(this.#pending)] : []
   }
-  if (pending.length > 0) yield base64Lines(pending)
-}
 
-function joined(pending: Buffer, piece: Uint8Array): Buffer {
-  return pending.length === 0 ? asBuffer(piece) : Buffer.concat([pending, piece])
-}
-
-function* wholeBlocks(bytes: Buffer): Generator<Uint8Array> {
-  for (let at = 0; at + BLOCK_BYTES <= bytes.length; at += BLOCK_BYTES)
-    yield base64Lines(bytes.subarray(at, at + BLOCK_BYTES))
+  /** A piece may be a whole message: no more of it is copied than what is left of a block. */
+  *push(piece: Uint8Array): Generator<Uint8Array> {
+    let bytes = asBuffer(piece)
+    if (this.#pending.length > 0) {
+      const missing = BLOCK_BYTES - this.#pending.length
+      this.#pending = Buffer.concat([this.#pending, bytes.subarray(0, missing)])
+      bytes = bytes.subarray(missing)
+      if (this.#pending.length < BLOCK_BYTES) return
+      yield base64Lines(this.#pending)
+    }
+    let at = 0
+    for (; at + BLOCK_BYTES <= bytes.length; at += BLOCK_BYTES)
+      yield base64Lines(bytes.subarray(at, at + BLOCK_BYTES))
+    this.#pending = bytes.subarray(at)
+  }
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {

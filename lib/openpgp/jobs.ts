@@ -16,9 +16,9 @@ export interface OpenPgpJobs {
   readonly problemWith: (args: {
     certificates: readonly Uint8Array[]
   }) => Promise<string | undefined>
-  /** In blocks. Signed by the first of the secret keys that can sign now, if there is one. PermError openpgp/key. */
+  /** Signed by the first of the secret keys that can sign now, if there is one. PermError openpgp/key. */
   readonly seal: (args: {
-    content: readonly Uint8Array[]
+    content: Uint8Array
     certificates: readonly Uint8Array[]
     secretKeys: readonly Uint8Array[]
   }) => Promise<{ packets: readonly Uint8Array[] }>

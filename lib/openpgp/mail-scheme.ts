@@ -1,7 +1,8 @@
 // OpenPGP as a scheme for mail: PGP/MIME (RFC 3156), keys of others from the directory, our own from the vault. docs/openpgp.md.
 import { PermError } from '../errors.ts'
 import { contentTypeOf } from '../mail/content-type.ts'
-import { collectBlocks, messageBytes, type Message } from '../mail/message.ts'
+import { collectWithin } from '../mail/large-bytes.ts'
+import { messageBytes, type Message } from '../mail/message.ts'
 import { freshBoundary } from '../mail/multipart-encrypted.ts'
 import { malformed } from '../mail/part-reader.ts'
 import { protectedEntity } from '../mail/protected-header.ts'
@@ -87,21 +88,16 @@ async function ciphertextFor(
   const signers = author === undefined ? [] : signingKeys(await keys.contents(), author)
   const secretKeys = copies(signers.map(({ secret }) => secret))
   try {
-    const content = await collectBlocks(limited(messageBytes(protectedEntity(message, addresses))))
+    const entity = messageBytes(protectedEntity(message, addresses))
+    const content = await collectWithin(entity, LARGEST_MESSAGE_BYTES, tooLong)
     return (await pool.run('seal', { content, certificates, secretKeys }, 'give')).packets
   } finally {
     wipe(secretKeys)
   }
 }
 
-async function* limited(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  let length = 0
-  for await (const piece of source) {
-    length += piece.length
-    if (length > LARGEST_MESSAGE_BYTES)
-      throw new PermError('protection/limit', `longer than ${LARGEST_MESSAGE_BYTES} bytes`)
-    yield piece
-  }
+function tooLong(): PermError {
+  return new PermError('protection/limit', `longer than ${LARGEST_MESSAGE_BYTES} bytes`)
 }
 
 /** RFC 3156 section 5. */

@@ -3,6 +3,7 @@ import { Readable } from 'node:stream'
 import { decodeBase64, isInBase64 } from '../mail/base64-body.ts'
 import { contentTypeOf } from '../mail/content-type.ts'
 import { fieldsNamed, fieldValue, formatField, type Field } from '../mail/header.ts'
+import { release } from '../mail/large-bytes.ts'
 import { collect, type Message } from '../mail/message.ts'
 import { malformed } from '../mail/part-reader.ts'
 import { outerFields } from '../mail/protected-header.ts'
@@ -22,7 +23,7 @@ export function isEncrypted(fields: readonly Field[]): boolean {
 /** Descriptions and dispositions are what filters for spam look for, whatever the RFC says. `boundary` must be fresh. */
 export function formatEncrypted(
   original: readonly Field[],
-  ciphertext: () => Promise<Uint8Array | readonly Uint8Array[]>,
+  ciphertext: () => Promise<readonly Uint8Array[]>,
   boundary: string,
 ): Message {
   return {
@@ -39,10 +40,10 @@ export function formatEncrypted(
 }
 
 async function* formatBody(
-  ciphertext: () => Promise<Uint8Array | readonly Uint8Array[]>,
+  ciphertext: () => Promise<readonly Uint8Array[]>,
   boundary: string,
 ): AsyncGenerator<Uint8Array> {
-  const bytes = await ciphertext()
+  const packets = await ciphertext()
   const text = new TextEncoder()
   yield text.encode(
     `--${boundary}\r\nContent-Type: ${PROTOCOL}\r\nContent-Description: PGP/MIME version identification\r\n\r\n` +
@@ -51,7 +52,8 @@ async function* formatBody(
       `Content-Description: OpenPGP encrypted message\r\n` +
       `Content-Disposition: inline; filename="encrypted.asc"\r\n\r\n`,
   )
-  yield* writeArmor('MESSAGE', bytes)
+  yield* writeArmor('MESSAGE', packets)
+  packets.forEach(release)
   yield text.encode(`\r\n--${boundary}--\r\n`)
 }
 

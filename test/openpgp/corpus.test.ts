@@ -20,7 +20,7 @@ describe('broken OpenPGP data', () => {
     alice = await newKey(pool, ALICE)
     bob = await newKey(pool, BOB)
     const { packets } = await pool.run('seal', {
-      content: [Buffer.from('Content-Type: text/plain\r\n\r\nthe secret\r\n')],
+      content: Buffer.from('Content-Type: text/plain\r\n\r\nthe secret\r\n'),
       certificates: [bob.certificate],
       secretKeys: [alice.secret],
     })
