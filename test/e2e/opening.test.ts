@@ -15,7 +15,7 @@ import { SecretBytes } from '../../lib/crypto/secret-bytes.ts'
 import { parseFields } from '../../lib/mail/header.ts'
 import { collect, messageBytes, readMessage } from '../../lib/mail/message.ts'
 import { formatEncrypted, freshBoundary } from '../../lib/mail/multipart-encrypted.ts'
-import { sabotage, saboteurFiles } from '../support/saboteur.ts'
+import { sabotage, saboteurFiles, type Sabotage } from '../support/saboteur.ts'
 import { submit, type Reply } from '../support/smtp-client.ts'
 import { letter, startWorld, type World } from '../support/world.ts'
 
@@ -304,8 +304,15 @@ describe('a gateway that opens mail', () => {
     }
   })
 
+  /** Until then connections wait without an answer. */
+  const restarted = async (): Promise<void> => {
+    await world.b.waitForLog(/worker \d+ listening/)
+    world.b.forgetLog()
+  }
+
   for (const [how, code] of [
     ['throw', 450],
+    ['reject', 421],
     ['skip', 450],
     ['hang', 450],
     ['twice', 250],
@@ -317,15 +324,70 @@ describe('a gateway that opens mail', () => {
       for (const one of [message, forged]) {
         const reply = await giveWhenUp(() => give(one))
         assert.equal(reply.code, code, reply.text)
+        if (how === 'reject') await restarted()
       }
       if (code !== 250) assert.equal(world.inboxB.deliveries.length, 0)
       sabotage(world.b, 'none')
-      await giveWhenUp(() => give(message))
+      assert.equal((await giveUntilAnswered(() => give(message))).code, 250)
       const deliveries = await world.inboxB.waitFor(code === 250 ? 3 : 1)
       for (const { message: one } of deliveries)
         assert.deepEqual(marksOf(one.toString()).length <= 1, true)
     })
   }
+
+  const MALLORY = 'mallory@b.example'
+  const queueOfB = (): string[] =>
+    world.b.queued().map((file) => {
+      try {
+        return readFileSync(join(world.b.directory, 'queue', file), 'latin1')
+      } catch {
+        return '' // delivered meanwhile
+      }
+    })
+
+  for (const [how, to] of [
+    ['kill before opening', [BOB, MALLORY]],
+    ['kill when remembered', [BOB, MALLORY]],
+    ['kill before encrypt', [BOB, MALLORY]],
+    ['kill while staging', [BOB, MALLORY]],
+    ['kill at rename 2', [BOB, MALLORY]],
+    ['kill after queueing', [BOB, MALLORY]],
+    ['kill after queueing', [BOB]],
+  ] as const satisfies readonly (readonly [Sabotage, readonly string[]])[])
+    it(`C17 C28: the process dies while it opens for ${to.length} (${how}): the sender has the message still, and each gets what is theirs`, async () => {
+      const secret = `dying-${Date.now()}`
+      const id = `<${secret.replace('dying', 'mail')}@a.example>`
+      const message = await sealed(letter(secret, { 'Message-ID': id }))
+      sabotage(world.b, how)
+      assert.equal((await giveWhenUp(() => give(message, { to }))).code, 421)
+      await restarted()
+      // What a dead process has left in its queue is opened, or sealed, for those for whom it is.
+      for (const file of queueOfB())
+        assert.equal(file.includes(secret) && file.includes('mallory'), false)
+      sabotage(world.b, 'none')
+      assert.equal((await giveUntilAnswered(() => give(message, { to }))).code, 250)
+      const got = (recipient: string): string[] =>
+        world.inboxB.deliveries
+          .filter((delivery) => delivery.to.includes(recipient))
+          .map((delivery) => delivery.message.toString('latin1'))
+          .filter((text) => text.includes(id)) // what an earlier process had queued may come late
+      for (let tries = 0; tries < 400 && !to.every((one) => got(one).length > 0); tries++)
+        await new Promise((resolve) => setTimeout(resolve, 50))
+      // Once, and a second time only where the first one was queued before the sender could be told.
+      for (const recipient of to) {
+        assert.ok([1, 2].includes(got(recipient).length), `${recipient}: ${got(recipient).length}`)
+        for (const text of got(recipient)) {
+          const isOpened = recipient === BOB
+          assert.equal(text.includes(secret), isOpened, recipient)
+          assert.match(
+            text,
+            isOpened ? /^Hisho-Decrypted: age; /m : /^Hisho-Not-Decrypted: closed; /m,
+          )
+        }
+      }
+      assert.equal(world.b.log().includes(secret), false)
+      assert.equal(world.c.wire().includes(secret), false)
+    })
 
   it('C11: a host whose mail does not open too often in a minute has to wait with what is encrypted', async () => {
     const shut = damaged(await sealed(letter('shut')))
@@ -340,6 +402,13 @@ describe('a gateway that opens mail', () => {
 
 function bodyOf(text: string): string {
   return text.slice(text.indexOf('\r\n\r\n'))
+}
+
+/** A connection may have gone to the process that died. */
+async function giveUntilAnswered(give: () => Promise<Reply>): Promise<Reply> {
+  let reply = await giveWhenUp(give)
+  for (let tries = 0; reply.code === 421 && tries < 20; tries++) reply = await giveWhenUp(give)
+  return reply
 }
 
 async function giveWhenUp(give: () => Promise<Reply>): Promise<Reply> {

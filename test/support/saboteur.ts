@@ -11,6 +11,8 @@ export type Sabotage =
   | 'twice'
   | 'skip'
   | 'kill threads'
+  | 'kill before opening'
+  | 'kill when remembered'
   | 'kill before encrypt'
   | 'kill while staging'
   | 'kill at rename 1'
@@ -35,7 +37,7 @@ export function saboteurFiles(victim = 'hisho/encrypt', method = 'protect_messag
     'plugins/saboteur.js': `
 const fs = require('fs')
 const promises = require('fs/promises')
-const rename = promises.rename
+const { link, rename } = promises
 const { Worker } = require('worker_threads')
 const post = Worker.prototype.postMessage
 const how = () => fs.readFileSync(process.env.HARAKA + '/config/saboteur', 'utf8')
@@ -60,6 +62,10 @@ exports.arm = function (next, connection) {
   }
   victim['${method}'] = broken[how()] || victim.__original
   Worker.prototype.postMessage = how() === 'kill threads' ? function () { this.terminate() } : post
+  promises.link = async (...args) => {
+    await link(...args)
+    if (how() === 'kill when remembered') die()
+  }
   let renames = 0
   let held = 0
   promises.rename = async (...args) => {
@@ -79,6 +85,7 @@ exports.arm = function (next, connection) {
   next()
 }
 exports.before = function (next, connection) {
+  if (how() === 'kill before opening') die()
   if (how() === 'skip' && !connection.transaction.notes.skip_plugins.includes('${victim}')) connection.transaction.notes.skip_plugins.push('${victim}')
   next()
 }
