@@ -2,6 +2,7 @@
 import { InvalidArgumentError } from 'commander'
 import { TRUST_SOURCES, type TrustSource } from '../mail/scheme.ts'
 import { EXEMPTIONS, type Exemption } from '../protection/exemption.ts'
+import { RULE_KEYS } from '../protection/rule-line.ts'
 import { SCHEME_KINDS } from '../services/schemes.ts'
 import type { MasterKeyScheme, Period } from '../vault/contents.ts'
 import { isDay, type Day } from '../tlsrpt/day.ts'
@@ -111,6 +112,12 @@ export function word<T extends string>(known: readonly T[]): (text: string) => T
 
 export function asExemptions(text: string): readonly Exemption[] {
   return asList(text).map((kind) => oneOf(EXEMPTIONS, kind))
+}
+
+/** Of a line of the domain table, as they are written there. */
+export function asLineKeys(text: string): readonly string[] {
+  const ofSchemes = SCHEME_KINDS.flatMap(({ settings = [] }) => settings)
+  return asList(text).map((key) => oneOf([...RULE_KEYS, ...new Set(ofSchemes)], key))
 }
 
 function oneOf<T extends string>(known: readonly T[], text: string): T {

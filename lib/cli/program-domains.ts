@@ -8,15 +8,24 @@ import {
   ON_NO_KEY,
   REPLY_PLAIN,
   SIGNATURE_ACTIONS,
+  UNPROVEN,
   type EncryptMode,
   type OnLookupFailure,
   type OnNoKey,
   type ReplyPlain,
   type SignatureAction,
+  type Unproven,
 } from '../protection/domain-rule.ts'
 import { EXEMPTIONS, type Exemption } from '../protection/exemption.ts'
 import { checkDomains, listDomains, removeDomain, setDomain } from './domains.ts'
-import { asExemptions, asList, asTrustSources, collectSettings, word } from './options.ts'
+import {
+  asExemptions,
+  asLineKeys,
+  asList,
+  asTrustSources,
+  collectSettings,
+  word,
+} from './options.ts'
 import type { Run } from './program.ts'
 
 interface Json {
@@ -34,8 +43,10 @@ interface RuleOptions {
   readonly paramsTrust?: readonly TrustSource[]
   readonly missingSignature?: SignatureAction
   readonly failedSignature?: SignatureAction
+  readonly unproven?: Unproven
   readonly transport?: Transport
   readonly floor?: Floor
+  readonly unset?: readonly string[]
 }
 
 export function addDomains(program: Command, run: Run): void {
@@ -84,16 +95,23 @@ function addSet(domains: Command, run: Run): void {
     .option('--params-trust <sources>', 'of dnssec, doh, well_known, continuity', asTrustSources)
     .option('--missing-signature <what>', ...choice(SIGNATURE_ACTIONS))
     .option('--failed-signature <what>', ...choice(SIGNATURE_ACTIONS))
+    .option('--unproven <what>', ...choice(UNPROVEN))
     .option('--transport <what>', ...choice(TRANSPORTS))
     .option('--floor <what>', ...choice(FLOORS))
+    .option(
+      '--unset <keys>',
+      'of this line, separated by commas: what less specific lines say holds again',
+      asLineKeys,
+    )
     .action(async (domain: string, options: RuleOptions) => {
       await run((context) => setDomain(context, domain, changeOf(options)))
     })
 }
 
 /** In the order in which they come to stand in a new line. */
-function changeOf({ schemes, set: settings, ...options }: RuleOptions) {
+function changeOf({ schemes, set: settings, unset = [], ...options }: RuleOptions) {
   return {
+    ...Object.fromEntries(unset.map((key) => [key, undefined])),
     ...given({ encrypt: options.encrypt }),
     ...(schemes && { schemes, scheme: undefined }),
     ...settings,
@@ -105,6 +123,7 @@ function changeOf({ schemes, set: settings, ...options }: RuleOptions) {
       params_trust: options.paramsTrust,
       missing_signature: options.missingSignature,
       failed_signature: options.failedSignature,
+      unproven: options.unproven,
       transport: options.transport,
       floor: options.floor,
     }),

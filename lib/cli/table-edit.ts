@@ -11,6 +11,7 @@ import type {
   OnNoKey,
   ReplyPlain,
   SignatureAction,
+  Unproven,
 } from '../protection/domain-rule.ts'
 import type { Exemption } from '../protection/exemption.ts'
 import { parseDomainTable } from '../protection/domain-table.ts'
@@ -19,7 +20,7 @@ import { writeAtomically } from '../disk/atomic-file.ts'
 import { parseYaml } from '../yaml/document.ts'
 
 export interface RuleChange {
-  /** Keys of schemes; `undefined` takes one away. */
+  /** Keys of schemes. `undefined` takes a key away, here and below. */
   readonly [setting: string]: unknown
   readonly encrypt?: EncryptMode
   readonly schemes?: readonly string[]
@@ -30,6 +31,7 @@ export interface RuleChange {
   readonly params_trust?: readonly TrustSource[]
   readonly missing_signature?: SignatureAction
   readonly failed_signature?: SignatureAction
+  readonly unproven?: Unproven
   readonly transport?: Transport
   readonly floor?: Floor
 }

@@ -7,14 +7,19 @@ const DEFAULT: readonly KeySourceName[] = ['operator', 'dnssec', 'wkd']
 
 export function problemWithKeySources({ key_sources: value }: SchemeSettings): string | undefined {
   if (value === undefined) return undefined
+  const names = listOf(value)
   const isGood =
-    Array.isArray(value) &&
-    value.length > 0 &&
-    value.every((name) => KEY_SOURCES.some((known) => known === name))
+    names.length > 0 && names.every((name) => KEY_SOURCES.some((known) => known === name))
   return isGood ? undefined : `must be a list of ${KEY_SOURCES.join(', ')}`
 }
 
 /** Of settings that `problemWithKeySources` has let pass: in order of trust, whatever the order in the table. */
 export function keySourcesOf({ key_sources: value }: SchemeSettings): readonly KeySourceName[] {
-  return Array.isArray(value) ? KEY_SOURCES.filter((name) => value.includes(name)) : DEFAULT
+  const names = listOf(value)
+  return value === undefined ? DEFAULT : KEY_SOURCES.filter((name) => names.includes(name))
+}
+
+/** One word stands for a list of one. */
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [value]
 }

@@ -34,7 +34,7 @@ const OF_DOMAINS = [
   'floor',
 ] as const
 
-const RULE_KEYS: readonly string[] = [
+export const RULE_KEYS: readonly string[] = [
   'encrypt',
   'scheme',
   'schemes',

@@ -42,13 +42,13 @@ describe('hisho domains', () => {
     assert.match(table(), /# the table[^]*# ours[^]*# partners[^]*# first[^]*# for now/)
     assert.match(
       (await domains('list')).text,
-      /^b\.example +required +ibe,bb2 +defer +reject +reject +none +dnssec,.* accept +mark +policy +none$/m,
+      /^b\.example +required +ibe,bb2 +defer +reject +reject +none +dnssec,.* accept +mark +close +policy +none$/m,
     )
     const trust = ['--params-trust', 'dnssec, well_known', '--missing-signature', 'reject']
     assert.equal((await domains('set', 'b.example', ...trust)).code, 0)
     assert.match(
       (await domains('list')).text,
-      /^b\.example .* dnssec,well_known +reject +mark +policy +none$/m,
+      /^b\.example .* dnssec,well_known +reject +mark +close +policy +none$/m,
     )
     assert.equal((await domains('set', 'b.example', '--params-trust', 'hearsay')).code, 64)
   })
@@ -69,6 +69,34 @@ describe('hisho domains', () => {
     assert.equal((await domains('set', 'b example', '--encrypt', 'never')).code, 64)
     assert.equal((await domains('set', 'b.example')).code, 64)
     assert.equal(table(), before)
+  })
+
+  it('each key of a line can be set, and taken away', async () => {
+    const before = table()
+    site.write('config/hisho.yaml', `${before}  x.example: { no_such_key: 1 }\n`)
+    const [, known = ''] = /no such key \((.*)\)/.exec((await domains('check')).stderr) ?? []
+    site.write('config/hisho.yaml', before)
+    const help = (await domains('set', '--help')).text
+    const keys = [...new Set(known.split(', '))]
+    assert.ok(keys.length > 15, known)
+    for (const key of keys) {
+      const option = `--${key.replaceAll('_', '-')} <`
+      const isOfScheme = (await domains('set', 'x.example', '--set', `${key}=`)).code !== 64
+      assert.ok(help.includes(option) || isOfScheme || key === 'scheme', key)
+      assert.notEqual((await domains('set', 'x.example', '--unset', key)).code, 64, key)
+    }
+    site.write('config/hisho.yaml', before)
+    const line = ['old.example', '--unproven', 'open', '--set', 'key_sources=operator']
+    assert.equal((await domains('set', ...line, '--encrypt', 'never')).code, 0)
+    assert.match(
+      (await domains('list')).text,
+      /^old\.example +never .*key_sources=operator.* open /m,
+    )
+    assert.equal((await domains('set', 'old.example', '--unset', 'unproven, encrypt')).code, 0)
+    assert.match(table(), /^ {2}"?old\.example"?:\n {4}key_sources: operator\n/m)
+    assert.equal((await domains('set', 'old.example', '--unset', 'encryption')).code, 64)
+    assert.equal((await domains('set', 'old.example', '--unproven', 'perhaps')).code, 64)
+    assert.equal((await domains('remove', 'old.example')).code, 0)
   })
 
   it('check without an argument judges the table', async () => {
