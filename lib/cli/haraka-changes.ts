@@ -68,6 +68,7 @@ export async function findChanges(haraka: HarakaDirectory): Promise<HarakaChange
       ...orderProblems(namesIn(plugins.text)),
       ...sizeHint(settings),
       ...missingHint(pluginsFile),
+      ...watchingHints(haraka, namesIn(plugins.text)),
     ],
     apply: async () => {
       // A list of ours alone would be a Haraka that takes no mail: it is not begun here.
@@ -110,6 +111,20 @@ function missingHint(pluginsFile: string): string[] {
     : [
         "config/plugins does not exist: `haraka -i DIR` makes it, with all that Haraka's own mail needs",
       ]
+}
+
+/** What happens to TLS, and all else, can be known. */
+function watchingHints(haraka: HarakaDirectory, plugins: readonly string[]): string[] {
+  const hints: string[] = []
+  if (!haraka.ini('hisho.tlsrpt.ini')['report']?.['from'])
+    hints.push(
+      'hisho/tlsrpt counts what happens to TLS (`hisho tlsrpt show`); other domains get reports of it once [report] in hisho.tlsrpt.ini has from=, an address of yours (docs/tlsrpt.md)',
+    )
+  if (!plugins.some((line) => /^(?:haraka-plugin-)?hisho\/metrics$/.test(line)))
+    hints.push(
+      'for Prometheus: the line hisho/metrics in config/plugins, wherever you like, and listen=127.0.0.1:8080 in http.ini (docs/metrics.md)',
+    )
+  return hints
 }
 
 function namesIn(text: string): string[] {

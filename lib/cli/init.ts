@@ -21,7 +21,7 @@ import { editTable, withLocal } from './table-edit.ts'
 import { generateEntry, openVault } from './vault-session.ts'
 import { zoneLine } from './zone-record.ts'
 
-export const PLUGIN_INIS = ['encrypt', 'decrypt', 'sign', 'verify', 'mta_sts'].map(
+export const PLUGIN_INIS = ['encrypt', 'decrypt', 'sign', 'verify', 'mta_sts', 'tlsrpt'].map(
   (name) => `hisho.${name}.ini`,
 )
 

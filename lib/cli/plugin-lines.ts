@@ -15,7 +15,7 @@ export interface Placed {
 
 /**
  * `hisho/decrypt` after all that judges a message as it came, before content scanners and queue plugins; `hisho/verify`
- * behind it; `hisho/sign`, `hisho/encrypt` and `hisho/mta_sts` before the queue plugins. A line that stands there stays where it is.
+ * behind it; `hisho/sign`, `hisho/encrypt`, `hisho/mta_sts` and `hisho/tlsrpt` before the queue plugins. A line that stands there stays where it is.
  */
 export function placePlugins(text: string): Placed {
   const lineEnd = text.includes('\r\n') ? '\r\n' : '\n'
@@ -37,7 +37,7 @@ export function placePlugins(text: string): Placed {
   }
   const behind = (line: string): number => lines.findIndex((other) => nameOf(other) === line) + 1
   if (!has(lines, 'hisho/verify')) insert('hisho/verify', within(lines, behind('hisho/decrypt')))
-  for (const line of ['hisho/sign', 'hisho/encrypt', 'hisho/mta_sts']) {
+  for (const line of ['hisho/sign', 'hisho/encrypt', 'hisho/mta_sts', 'hisho/tlsrpt']) {
     if (has(lines, line)) continue
     const from = behind('hisho/verify')
     insert(

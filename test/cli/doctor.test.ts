@@ -85,6 +85,8 @@ describe('hisho doctor', () => {
         'hisho.mta_sts.ini',
         'hisho.dane.ini',
         'hisho.well_known.ini',
+        'hisho.tlsrpt.ini',
+        'hisho.metrics.ini',
         'timeout of hisho/decrypt',
         'timeout of hisho/encrypt',
         'table',
@@ -106,7 +108,7 @@ describe('hisho doctor', () => {
     assert.equal(code, 1)
     assert.match(text, /^fail {2}plugins +not in config\/plugins: hisho\/decrypt$/m)
     assert.match(text, /^ +-> hisho init says where$/m)
-    assert.match(text, /^25 ok, 0 to look at, 1 to mend$/m)
+    assert.match(text, /^27 ok, 0 to look at, 1 to mend$/m)
     assert.ok(!text.includes('\u001B'))
   })
 

@@ -40,6 +40,7 @@ describe('hisho init in an empty directory', () => {
       'hisho.mta_sts.ini',
       'hisho.passphrase',
       'hisho.sign.ini',
+      'hisho.tlsrpt.ini',
       'hisho.vault.age',
       'hisho.verify.ini',
       'hisho.yaml',
@@ -126,6 +127,22 @@ describe('hisho init beside files that are there', () => {
     await site.close()
   })
 
+  it('says how reports on TLS and metrics are switched on, as long as they are not', async () => {
+    const site = await openSite()
+    site.write('config/plugins', PLUGINS)
+    const first = await site.run(['init', '--domain', 'a.example'])
+    assert.match(first.text, /add the line hisho\/tlsrpt before queue\/smtp_forward/)
+    assert.match(first.text, /^ {2}- hisho\/tlsrpt counts .* hisho\.tlsrpt\.ini has from=/m)
+    assert.match(first.text, /^ {2}- for Prometheus: the line hisho\/metrics .* http\.ini/m)
+    site.write('config/plugins', `${PLUGINS}haraka-plugin-hisho/metrics\n`)
+    site.write('config/hisho.tlsrpt.ini', '[report]\nfrom=tls@a.example\n')
+    const { text } = await site.run(['init', '--domain', 'a.example', '--apply'])
+    assert.match(text, /^kept +config\/hisho\.tlsrpt\.ini$/m)
+    assert.match(site.read('config/plugins'), /^hisho\/mta_sts\nhisho\/tlsrpt\nqueue/m)
+    assert.doesNotMatch(text, /tlsrpt counts|Prometheus/)
+    await site.close()
+  })
+
   it('adds a domain to the table and a key to the vault, and comments stay', async () => {
     const site = await openSite()
     site.write('config/hisho.yaml', '# top\nlocal:\n  - a.example # first\n# rules\ndomains: {}\n')
@@ -160,7 +177,7 @@ describe('hisho init beside files that are there', () => {
       site.read('config/plugins'),
       PLUGINS.replace('clamd\n', 'hisho/decrypt\nhisho/verify\nclamd\n').replace(
         'queue/',
-        'hisho/sign\nhisho/encrypt\nhisho/mta_sts\nqueue/',
+        'hisho/sign\nhisho/encrypt\nhisho/mta_sts\nhisho/tlsrpt\nqueue/',
       ),
     )
     assert.equal(

@@ -61,11 +61,11 @@ describe('the lines of config/plugins', () => {
       placed,
       list
         .replace('haraka-plugin-rspamd', 'hisho/decrypt\nhisho/verify\nharaka-plugin-rspamd')
-        .replace('queue/', 'hisho/sign\nhisho/encrypt\nhisho/mta_sts\nqueue/'),
+        .replace('queue/', 'hisho/sign\nhisho/encrypt\nhisho/mta_sts\nhisho/tlsrpt\nqueue/'),
     )
     assert.deepEqual(
       added.map(({ before }) => before),
-      ['rspamd', 'rspamd', 'queue/discard', 'queue/discard', 'queue/discard'],
+      ['rspamd', 'rspamd', ...Array.from({ length: 4 }, () => 'queue/discard')],
     )
     assert.deepEqual(placePlugins(placed), { text: placed, added: [] })
   })
@@ -73,19 +73,19 @@ describe('the lines of config/plugins', () => {
   it('stay where they stand, and go to the end where nothing follows', () => {
     assert.equal(
       placePlugins('').text,
-      'hisho/decrypt\nhisho/verify\nhisho/sign\nhisho/encrypt\nhisho/mta_sts\n',
+      'hisho/decrypt\nhisho/verify\nhisho/sign\nhisho/encrypt\nhisho/mta_sts\nhisho/tlsrpt\n',
     )
     assert.equal(
       placePlugins('dkim\n').text,
-      'dkim\nhisho/decrypt\nhisho/verify\nhisho/sign\nhisho/encrypt\nhisho/mta_sts\n',
+      'dkim\nhisho/decrypt\nhisho/verify\nhisho/sign\nhisho/encrypt\nhisho/mta_sts\nhisho/tlsrpt\n',
     )
     assert.equal(
       placePlugins('haraka-plugin-hisho/encrypt\nqueue/x\n').text,
-      'hisho/decrypt\nhisho/verify\nharaka-plugin-hisho/encrypt\nhisho/sign\nhisho/mta_sts\nqueue/x\n',
+      'hisho/decrypt\nhisho/verify\nharaka-plugin-hisho/encrypt\nhisho/sign\nhisho/mta_sts\nhisho/tlsrpt\nqueue/x\n',
     )
     assert.equal(
       placePlugins('clamd\ndkim\nqueue/x').text,
-      'clamd\ndkim\nhisho/decrypt\nhisho/verify\nhisho/sign\nhisho/encrypt\nhisho/mta_sts\nqueue/x',
+      'clamd\ndkim\nhisho/decrypt\nhisho/verify\nhisho/sign\nhisho/encrypt\nhisho/mta_sts\nhisho/tlsrpt\nqueue/x',
     )
   })
 

@@ -8,6 +8,7 @@ import {
   parseMtaStsSettings,
 } from '../../services/delivery-settings.ts'
 import type { Ini } from '../../services/ini-reader.ts'
+import { parseMetricsSettings } from '../../services/metrics-settings.ts'
 import {
   parseDecryptSettings,
   parseEncryptSettings,
@@ -17,6 +18,8 @@ import {
 } from '../../services/plugin-settings.ts'
 import type { SharedSettings } from '../../services/settings.ts'
 import { SCHEME_KINDS } from '../../services/schemes.ts'
+import { parseReceivingSettings } from '../../services/tlsrpt-receive-settings.ts'
+import { parseTlsrptSettings } from '../../services/tlsrpt-settings.ts'
 import type { VaultContents } from '../../vault/contents.ts'
 import type { Context } from '../context.ts'
 import { packageRoot, type HarakaDirectory } from '../haraka-directory.ts'
@@ -36,6 +39,11 @@ const PARSERS: Readonly<Record<string, (ini: Ini, context: Context) => unknown>>
     parseMtaStsSettings(ini, inConfigOf(context.haraka().config)),
   'hisho.dane.ini': parseDaneSettings,
   'hisho.well_known.ini': parseWellKnownPluginSettings,
+  'hisho.tlsrpt.ini': (ini, context) => {
+    parseTlsrptSettings(ini, inConfigOf(context.haraka().config))
+    parseReceivingSettings(ini)
+  },
+  'hisho.metrics.ini': parseMetricsSettings,
 }
 
 export function checkSettings(context: Context): Finding[] {
