@@ -19,15 +19,17 @@ export interface RedisStoreOptions {
 const SHARDS = 64
 const MAX_FIELDS = 16_384
 const PAGE_FIELDS = '500'
+/** So long it is known that a batch has come: there are several a second, of each process. */
+const BATCH_SECONDS = '21600'
 const STATUSES = ['claimed', 'sent', 'failed', 'lost'] as const
 
 /** The same batch once, also when it comes again after the day was closed; no other one then. */
 const ADD = `
 if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
 if redis.call('HGET', KEYS[1], 'closed') then return 'closed' end
-redis.call('SET', KEYS[2], '1', 'EX', ARGV[1])
+redis.call('SET', KEYS[2], '1', 'EX', ARGV[3])
 local max, lost = tonumber(ARGV[2]), 0
-for i = 3, #ARGV, 4 do
+for i = 4, #ARGV, 4 do
   local key, field, bare, times = KEYS[tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3])
   local size = redis.call('HLEN', key)
   if size >= max and bare ~= '' and redis.call('HEXISTS', key, field) == 0 then field = bare end
@@ -83,7 +85,11 @@ export function createRedisStore(options: RedisStoreOptions): DayStore {
     async add(day, batch) {
       const { keys, values } = entriesOf(batch, (shard) => keyOf(day, shard))
       const fixed = [keyOf(day, 'meta'), keyOf(day, `batch/${batch.id}`)]
-      const added = await redis.run(ADD, [...fixed, ...keys], [ttl, String(maxFields), ...values])
+      const added = await redis.run(
+        ADD,
+        [...fixed, ...keys],
+        [ttl, String(maxFields), BATCH_SECONDS, ...values],
+      )
       if (added === 'closed') return 'closed'
       if (Number(added) > 0)
         log(
