@@ -4,8 +4,8 @@ import { readFile } from 'node:fs/promises'
 import { SecretBytes } from '../crypto/secret-bytes.ts'
 import { PermError } from '../errors.ts'
 import { collect } from '../mail/message.ts'
+import { isKeyId } from '../vault/entry.ts'
 import {
-  isKeyId,
   sharedKeysOf,
   withRetiredKey,
   withSharedKey,

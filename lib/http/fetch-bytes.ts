@@ -5,6 +5,7 @@ import { request } from 'node:https'
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { HishoError } from '../errors.ts'
+import { readBounded } from './bounded-answer.ts'
 import { lookUpIn, MAX_ADDRESSES } from './known-addresses.ts'
 import { createAddressFilter } from './public-addresses.ts'
 import { checkHostName } from './server-identity.ts'
@@ -182,16 +183,9 @@ async function readResponse(
   if (mediaType !== undefined && type !== mediaType)
     return { ...unusable(`media type ${type ?? 'missing'}`, 'answer'), code: statusCode }
   if ((headers['content-encoding'] ?? 'identity') !== 'identity') return unusable('encoded')
-  const pieces: Buffer[] = []
-  let size = 0
-  for await (const piece of response) {
-    const bytes: Buffer = piece
-    size += bytes.length
-    if (size > maxBytes) return unusable(`longer than ${maxBytes} bytes`)
-    pieces.push(bytes)
-  }
-  const maxAgeSeconds = maxAgeIn(headers['cache-control'] ?? '')
-  return { status: 'found', bytes: Uint8Array.from(Buffer.concat(pieces)), maxAgeSeconds }
+  const bytes = await readBounded(response, maxBytes)
+  if (!bytes) return unusable(`longer than ${maxBytes} bytes`)
+  return { status: 'found', bytes, maxAgeSeconds: maxAgeIn(headers['cache-control'] ?? '') }
 }
 
 function maxAgeIn(text: string): number | undefined {

@@ -3,6 +3,7 @@
 import { request, type IncomingMessage } from 'node:http'
 import { isIP } from 'node:net'
 import { HishoError } from '../errors.ts'
+import { readBounded } from './bounded-answer.ts'
 import { lookUpIn } from './known-addresses.ts'
 import { createAddressFilter } from './public-addresses.ts'
 
@@ -97,15 +98,8 @@ function send(
 
 async function readAnswer(response: IncomingMessage, maxBytes: number): Promise<PlainOutcome> {
   if (response.statusCode !== 200) return unusable(`status ${response.statusCode}`)
-  const pieces: Buffer[] = []
-  let size = 0
-  for await (const piece of response) {
-    const bytes: Buffer = piece
-    size += bytes.length
-    if (size > maxBytes) return unusable(`longer than ${maxBytes} bytes`)
-    pieces.push(bytes)
-  }
-  return { status: 'found', bytes: Buffer.concat(pieces) }
+  const bytes = await readBounded(response, maxBytes)
+  return bytes ? { status: 'found', bytes } : unusable(`longer than ${maxBytes} bytes`)
 }
 
 /** A connection that failed, or an answer that is no HTTP. */

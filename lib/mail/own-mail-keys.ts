@@ -16,6 +16,20 @@ export interface OwnMailKey {
   readonly retired?: string
 }
 
+/** Where our own keys are: the vault. TempError vault/locked while it cannot be opened. */
+export interface OwnKeySource<Contents> {
+  contents(): Promise<Contents>
+  /** As `contents`, after a look at the file: for what the contents at hand do not have. */
+  latest(): Promise<Contents>
+}
+
+/** A key, and those of some addresses for whom it may be used. */
+export interface Candidate<Key extends OwnMailKey> {
+  readonly key: Key
+  readonly addresses: readonly string[]
+  readonly isOfDomain: boolean
+}
+
 export interface AddressParts {
   /** Without what follows a `+`, in lower case. */
   readonly user: string
@@ -29,16 +43,20 @@ export function partsOf(address: string): AddressParts {
   return { user: plus > 0 ? local.slice(0, plus) : local, domain: address.slice(at + 1) }
 }
 
-/** Those of these addresses for which a key of this domain may open mail. A retired one opens for nobody. */
-export function addressesFor(
-  { user, retired }: OwnMailKey,
-  domain: string,
+/** Of the keys of these normalised addresses' domains those that open mail for them. A retired one opens for nobody. */
+export function keysToOpenFor<Key extends OwnMailKey>(
+  keysOf: (domain: string) => readonly Key[],
   addresses: readonly string[],
-): string[] {
-  if (retired !== undefined) return []
-  return addresses.filter((address) => {
-    const parts = partsOf(address)
-    return parts.domain === domain && (user === WHOLE_DOMAIN || parts.user === user)
+): Candidate<Key>[] {
+  const domains = new Set(addresses.map((address) => partsOf(address).domain))
+  return [...domains].flatMap((domain) => {
+    const here = addresses.filter((address) => partsOf(address).domain === domain)
+    return keysOf(domain).flatMap((key) => {
+      const isOfDomain = key.user === WHOLE_DOMAIN
+      const theirs = here.filter((address) => isOfDomain || partsOf(address).user === key.user)
+      const opensNothing = theirs.length === 0 || key.retired !== undefined
+      return opensNothing ? [] : [{ key, addresses: theirs, isOfDomain }]
+    })
   })
 }
 

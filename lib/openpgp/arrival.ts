@@ -4,14 +4,14 @@ import { fieldsNamed, formatQuoted } from '../mail/header.ts'
 import { closeBody, readMessage, type Message } from '../mail/message.ts'
 import { mailboxesIn } from '../mail/address.ts'
 import { isNamedInside } from '../mail/binding.ts'
-import { partsOf } from '../mail/own-mail-keys.ts'
+import { keysToOpenFor, partsOf, type Candidate } from '../mail/own-mail-keys.ts'
 import { restoreEntity } from '../mail/protected-header.ts'
 import type { Opening } from '../mail/scheme.ts'
 import { judgeAuthor, type AuthorOptions } from './author.ts'
 import { readEncrypted } from './mime.ts'
 import { copies, wipe } from './openpgp.ts'
 import type { Opened } from './opening.ts'
-import { openingKeys, type Candidate, type OwnKeys } from './own-keys.ts'
+import type { OwnKey, OwnKeys } from './own-keys.ts'
 import { openPgpSettings } from './settings.ts'
 
 export interface ArrivalOptions extends AuthorOptions {
@@ -49,7 +49,7 @@ export async function openFor(
 interface Found {
   readonly opened: Opened
   /** Of ours, for which the message is sealed. */
-  readonly openers: readonly Candidate[]
+  readonly openers: readonly Candidate<OwnKey>[]
 }
 
 async function openWith(
@@ -59,7 +59,7 @@ async function openWith(
   addresses: readonly string[],
   { pool, settingsOf }: ArrivalOptions,
 ): Promise<Found | undefined> {
-  const candidates = openingKeys(own, addresses)
+  const candidates = keysToOpenFor((domain) => own.get(domain)?.openpgp ?? [], addresses)
   if (candidates.length === 0) return undefined
   const author = mailboxesIn(fields, 'from')[0] ?? ''
   const isLegacy =
@@ -115,7 +115,7 @@ async function release(
   }
 }
 
-function descriptionOf({ cipher, isWeak }: Opened, openers: readonly Candidate[]): string {
+function descriptionOf({ cipher, isWeak }: Opened, openers: readonly Candidate<OwnKey>[]): string {
   const ids = openers.map(({ key }) => formatQuoted(key.id)).join(',')
   return `openpgp; key=${ids}; cipher=${cipher}${isWeak ? '; strength=weak' : ''}`
 }

@@ -7,13 +7,13 @@ import type { ContentSignature, SchemeSettings } from '../mail/scheme.ts'
 import type { SignatureResult } from '../mail/signature.ts'
 import { copies, wipe, type OpenPgpPool } from './openpgp.ts'
 import { partsOf, WHOLE_DOMAIN } from '../mail/own-mail-keys.ts'
-import type { OwnKey, OwnKeySource } from './own-keys.ts'
+import type { OpenPgpKeySource, OwnKey } from './own-keys.ts'
 import { openPgpSettings } from './settings.ts'
 import type { SignatureFacts } from './signatures.ts'
 
 export interface AuthorOptions {
   readonly pool: OpenPgpPool
-  readonly keys: OwnKeySource
+  readonly keys: OpenPgpKeySource
   readonly correspondentKeys: CorrespondentKeys
   readonly settingsOf: (domain: string) => SchemeSettings
   readonly normalizeAddress: (address: string) => string

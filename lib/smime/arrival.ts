@@ -7,7 +7,7 @@ import { restoreEntity } from '../mail/protected-header.ts'
 import type { ContentSignature, Opening } from '../mail/scheme.ts'
 import type { Opened } from './jobs.ts'
 import { readCms } from './mime.ts'
-import { openingKeys, type Candidate, type OwnSmimeKeySource } from './own-keys.ts'
+import { openingKeys, type SmimeCandidate, type SmimeKeySource } from './own-keys.ts'
 import { joined } from './pool.ts'
 import { smimeSettings } from './settings.ts'
 import {
@@ -18,7 +18,7 @@ import {
 } from './verification.ts'
 
 export interface ArrivalOptions extends VerificationOptions {
-  readonly keys: OwnSmimeKeySource
+  readonly keys: SmimeKeySource
   /** Whether a key of the whole domain opens what does not name its recipients inside. */
   readonly opensUnbound: () => boolean
 }
@@ -51,13 +51,13 @@ export async function openFor(
 interface Found {
   readonly opened: Opened
   /** Those of ours for which it was sealed. */
-  readonly openers: readonly Candidate[]
+  readonly openers: readonly SmimeCandidate[]
 }
 
 async function openWith(
   cms: Uint8Array,
   { fields }: Message,
-  candidates: readonly Candidate[],
+  candidates: readonly SmimeCandidate[],
   { pool, settingsOf }: ArrivalOptions,
 ): Promise<Found | undefined> {
   if (candidates.length === 0) return undefined
@@ -123,7 +123,7 @@ function doubted({ signature }: JudgedSignature): ContentSignature {
 
 function descriptionOf(
   { cipher, transport, isWeak }: Opened,
-  openers: readonly Candidate[],
+  openers: readonly SmimeCandidate[],
 ): string {
   const ids = openers.map(({ key }) => formatQuoted(key.id)).join(',')
   const strength = isWeak ? '; strength=weak' : ''

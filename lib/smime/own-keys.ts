@@ -1,10 +1,11 @@
 // Our own keys for S/MIME, with the certificates by which others know them.
 import type { SecretBytes } from '../crypto/secret-bytes.ts'
 import {
-  addressesFor,
+  keysToOpenFor,
   keysToSignFor,
   partsOf,
-  WHOLE_DOMAIN,
+  type Candidate,
+  type OwnKeySource,
   type OwnMailKey,
 } from '../mail/own-mail-keys.ts'
 import { parseCertificate, type Certificate } from '../x509/certificate.ts'
@@ -20,34 +21,20 @@ export interface OwnSmimeKey extends OwnMailKey {
 /** By domain. */
 export type OwnSmimeKeys = ReadonlyMap<string, { readonly smime: readonly OwnSmimeKey[] }>
 
-/** Where they are: the vault. TempError vault/locked while it cannot be opened. */
-export interface OwnSmimeKeySource {
-  contents(): Promise<OwnSmimeKeys>
-  /** As `contents`, after a look at the file. */
-  latest(): Promise<OwnSmimeKeys>
-}
+export type SmimeKeySource = OwnKeySource<OwnSmimeKeys>
 
-/** A key with the domain whose it is, and those of some addresses for whom it may be used. */
-export interface Candidate {
-  readonly key: OwnSmimeKey
+/** A key that has a certificate. */
+export interface SmimeCandidate extends Candidate<OwnSmimeKey> {
   /** DER. */
   readonly certificate: Uint8Array
-  readonly addresses: readonly string[]
-  readonly isOfDomain: boolean
 }
 
 /** To open mail for these normalised addresses. Expired, superseded and revoked ones do: RFC 8551 has no end for that. */
-export function openingKeys(own: OwnSmimeKeys, addresses: readonly string[]): Candidate[] {
-  const domains = new Set(addresses.map((address) => partsOf(address).domain))
-  return [...domains].flatMap((domain) =>
-    (own.get(domain)?.smime ?? []).flatMap((key) => {
-      const [certificate] = key.certificates
-      const isOfDomain = key.user === WHOLE_DOMAIN
-      const theirs = addressesFor(key, domain, addresses)
-      if (!certificate || theirs.length === 0) return []
-      return [{ key, certificate, addresses: theirs, isOfDomain }]
-    }),
-  )
+export function openingKeys(own: OwnSmimeKeys, addresses: readonly string[]): SmimeCandidate[] {
+  return keysToOpenFor((domain) => own.get(domain)?.smime ?? [], addresses).flatMap((candidate) => {
+    const [certificate] = candidate.key.certificates
+    return certificate ? [{ ...candidate, certificate }] : []
+  })
 }
 
 /** To sign for an author: their own, else the domain's; the newest whose certificate holds. */

@@ -3,8 +3,8 @@ import { ageIdentity } from '../container/native-keys.ts'
 import { SecretBytes } from '../crypto/secret-bytes.ts'
 import { PermError } from '../errors.ts'
 import type { YamlFile } from '../yaml/document.ts'
-import { list, mapping, type Path } from '../yaml/values.ts'
-import { isKeyId } from './shared-keys.ts'
+import { list, type Path } from '../yaml/values.ts'
+import { readEntries } from './entry.ts'
 import { withSite, type VaultContents } from './site.ts'
 
 export interface AgeIdentityEntry {
@@ -20,24 +20,13 @@ export interface AgeIdentityEntry {
 
 /** PermError vault/malformed; the message names the place, never a value. */
 export function parseAgeIdentities(yaml: YamlFile, path: Path, value: unknown): AgeIdentityEntry[] {
-  const seen = new Set<string>()
-  return list(yaml, path, value).map((item, at) => {
-    const entry = mapping(yaml, [...path, at], item)
-    const text = (name: string): string => {
-      const found = entry[name]
-      if (typeof found !== 'string') throw yaml.errorAt([...path, at, name], 'must be a text')
-      return found
-    }
-    if (!isKeyId(text('id')) || seen.has(text('id')))
-      throw yaml.errorAt([...path, at, 'id'], 'must be an id that no other one has')
-    seen.add(text('id'))
-    if (!isIdentity(text('identity')))
-      throw yaml.errorAt([...path, at, 'identity'], 'must be AGE-SECRET-KEY-...')
+  return readEntries(yaml, path, list(yaml, path, value)).map(({ text, optional, fail }) => {
+    if (!isIdentity(text('identity'))) fail('identity', 'must be AGE-SECRET-KEY-...')
     return {
       id: text('id'),
       identity: new SecretBytes(new TextEncoder().encode(text('identity'))),
       created: text('created'),
-      ...(entry['retired'] !== undefined && { retired: text('retired') }),
+      ...optional('retired'),
     }
   })
 }

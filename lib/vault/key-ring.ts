@@ -2,16 +2,12 @@
 import { stat } from 'node:fs/promises'
 import type { Clock } from '../clock.ts'
 import { TempError } from '../errors.ts'
+import type { OwnKeySource } from '../mail/own-mail-keys.ts'
 import type { VaultContents } from './contents.ts'
 import { readPassphrase, type PassphraseSources } from './passphrase.ts'
 import { readVault } from './vault.ts'
 
-export interface KeyRing {
-  /** TempError vault/locked while it cannot be opened. */
-  contents(): Promise<VaultContents>
-  /** As `contents`, after a look at the file: for what the contents at hand do not have. */
-  latest(): Promise<VaultContents>
-}
+export type KeyRing = OwnKeySource<VaultContents>
 
 export interface KeyRingOptions {
   readonly file: string

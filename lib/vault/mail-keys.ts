@@ -3,8 +3,8 @@ import { SecretBytes } from '../crypto/secret-bytes.ts'
 import { PermError } from '../errors.ts'
 import type { OwnMailKey } from '../mail/own-mail-keys.ts'
 import type { YamlFile } from '../yaml/document.ts'
-import { list, mapping, type Path } from '../yaml/values.ts'
-import { isKeyId } from './shared-keys.ts'
+import { list, type Path } from '../yaml/values.ts'
+import { readEntries } from './entry.ts'
 import { withSite, type VaultContents } from './site.ts'
 
 export { WHOLE_DOMAIN } from '../mail/own-mail-keys.ts'
@@ -30,35 +30,24 @@ const OPTIONAL = ['superseded', 'revoked', 'retired', 'notes'] as const
 
 /** PermError vault/malformed; the message names the place, never a value. */
 export function parseMailKeys(yaml: YamlFile, path: Path, value: unknown): MailKeyEntry[] {
-  const seen = new Set<string>()
-  return list(yaml, path, value).map((item, at) => {
-    const entry = mapping(yaml, [...path, at], item)
-    const text = (name: string): string => {
-      const found = entry[name]
-      if (typeof found !== 'string') throw yaml.errorAt([...path, at, name], 'must be a text')
-      return found
-    }
-    const base64 = (name: string, encoded: unknown): Uint8Array => {
-      const bytes = Buffer.from(String(encoded), 'base64')
-      const isCanonical = bytes.length > 0 && bytes.toString('base64') === encoded
-      if (!isCanonical) throw yaml.errorAt([...path, at, name], 'must be base64')
-      return Uint8Array.from(bytes)
-    }
-    if (!isKeyId(text('id')) || seen.has(text('id')))
-      throw yaml.errorAt([...path, at, 'id'], 'must be an id that no other one has')
-    seen.add(text('id'))
-    const certificates = list(yaml, [...path, at, 'certificates'], entry['certificates'] ?? [])
-    return {
-      id: text('id'),
-      user: text('user'),
-      secret: new SecretBytes(base64('secret', text('secret'))),
-      certificates: certificates.map((one) => base64('certificates', one)),
-      created: text('created'),
-      ...Object.fromEntries(
-        OPTIONAL.flatMap((name) => (entry[name] === undefined ? [] : [[name, text(name)]])),
-      ),
-    }
-  })
+  return readEntries(yaml, path, list(yaml, path, value)).map(
+    ({ fields, text, optional, fail }, at) => {
+      const base64 = (name: string, encoded: unknown): Uint8Array => {
+        const bytes = Buffer.from(String(encoded), 'base64')
+        const isCanonical = bytes.length > 0 && bytes.toString('base64') === encoded
+        return isCanonical ? Uint8Array.from(bytes) : fail(name, 'must be base64')
+      }
+      const certificates = list(yaml, [...path, at, 'certificates'], fields['certificates'] ?? [])
+      return {
+        id: text('id'),
+        user: text('user'),
+        secret: new SecretBytes(base64('secret', text('secret'))),
+        certificates: certificates.map((one) => base64('certificates', one)),
+        created: text('created'),
+        ...optional(...OPTIONAL),
+      }
+    },
+  )
 }
 
 /** For the YAML of the vault. It holds the secret. */

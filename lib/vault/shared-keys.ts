@@ -2,7 +2,8 @@
 import { SecretBytes } from '../crypto/secret-bytes.ts'
 import { PermError } from '../errors.ts'
 import type { YamlFile } from '../yaml/document.ts'
-import { list, mapping, type Path } from '../yaml/values.ts'
+import { list, type Path } from '../yaml/values.ts'
+import { readEntry } from './entry.ts'
 import { withSite, type VaultContents } from './site.ts'
 
 export interface SharedKeyEntry {
@@ -17,35 +18,22 @@ export interface SharedKeyEntry {
 
 const MIN_KEY_BYTES = 32
 const MAX_KEY_BYTES = 1024
-const ID = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$/
-
-export function isKeyId(text: string): boolean {
-  return ID.test(text)
-}
-
 /** PermError vault/malformed; the message names the place, never a value. */
 export function parseSharedKeys(yaml: YamlFile, path: Path, value: unknown): SharedKeyEntry[] {
   return list(yaml, path, value).map((entry, at) => parseSharedKey(yaml, [...path, at], entry))
 }
 
 export function parseSharedKey(yaml: YamlFile, path: Path, value: unknown): SharedKeyEntry {
-  const entry = mapping(yaml, path, value)
-  const text = (name: string): string => {
-    const found = entry[name]
-    if (typeof found !== 'string') throw yaml.errorAt([...path, name], 'must be a text')
-    return found
-  }
-  if (!isKeyId(text('id')))
-    throw yaml.errorAt([...path, 'id'], 'must be 1 to 64 letters, digits, and . _ - between them')
+  const { text, optional, fail } = readEntry(yaml, path, value)
   const key = Buffer.from(text('key'), 'base64')
   const isCanonical = key.toString('base64') === text('key') // Node skips what is not base64
   if (!isCanonical || key.length < MIN_KEY_BYTES || key.length > MAX_KEY_BYTES)
-    throw yaml.errorAt([...path, 'key'], `must be base64 of ${MIN_KEY_BYTES} bytes or more`)
+    fail('key', `must be base64 of ${MIN_KEY_BYTES} bytes or more`)
   return {
     id: text('id'),
     key: new SecretBytes(key),
     created: text('created'),
-    ...(entry['retired'] !== undefined && { retired: text('retired') }),
+    ...optional('retired'),
   }
 }
 

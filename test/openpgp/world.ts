@@ -6,7 +6,7 @@ import { collect, messageBytes, readMessage } from '../../lib/mail/message.ts'
 import type { Opening, Scheme, SchemeSettings } from '../../lib/mail/scheme.ts'
 import { createOpenPgpScheme } from '../../lib/openpgp/mail-scheme.ts'
 import { createOpenPgpPool, type OpenPgpPool } from '../../lib/openpgp/openpgp.ts'
-import type { OwnKey, OwnKeySource } from '../../lib/openpgp/own-keys.ts'
+import type { OpenPgpKeySource, OwnKey } from '../../lib/openpgp/own-keys.ts'
 import type { KeyType } from '../../lib/openpgp/key-types.ts'
 import { bytesOf, latin1 } from '../mail/pieces.ts'
 
@@ -53,7 +53,7 @@ export function ownKey(user: string, key: TestKey, more: Partial<OwnKey> = {}): 
   }
 }
 
-function vaultOf(sites: Readonly<Record<string, readonly OwnKey[]>>): OwnKeySource {
+function vaultOf(sites: Readonly<Record<string, readonly OwnKey[]>>): OpenPgpKeySource {
   const held = new Map(Object.entries(sites).map(([name, openpgp]) => [name, { openpgp }]))
   return { contents: async () => held, latest: async () => held }
 }
