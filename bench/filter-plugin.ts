@@ -21,14 +21,13 @@ export interface Filter {
 }
 
 interface Form {
-  readonly format: (fields: readonly Field[], make: () => Promise<Uint8Array>) => Message
+  readonly format: (fields: readonly Field[], make: () => Promise<Uint8Array[]>) => Message
   readonly read: (message: Message) => Promise<Uint8Array>
 }
 
 const FORMS: Readonly<Record<Filter['form'], Form>> = {
   openpgp: {
-    format: (fields, make) =>
-      openpgp.formatEncrypted(fields, async () => [await make()], freshBoundary()),
+    format: (fields, make) => openpgp.formatEncrypted(fields, make, freshBoundary()),
     read: openpgp.readEncrypted,
   },
   smime: {
@@ -54,9 +53,9 @@ async function filterMessage(transaction: Transaction): Promise<void> {
 
 function sealed(message: Message, { format }: Form, command: readonly string[]): Message {
   const to = ['bob@b.example']
-  return format(message.fields, async () =>
-    run(command, await collect(messageBytes(protectedEntity(message, to)))),
-  )
+  return format(message.fields, async () => [
+    await run(command, await collect(messageBytes(protectedEntity(message, to)))),
+  ])
 }
 
 async function opened(

@@ -95,6 +95,23 @@ export function keepOnly(part: Uint8Array): Uint8Array {
   return new Uint8Array(buffer, 0, length)
 }
 
+/** The pieces as one: those of a large array move together in it, of all others it is a copy. */
+export function inOnePiece(pieces: readonly Uint8Array[]): Uint8Array {
+  const length = pieces.reduce((sum, piece) => sum + piece.length, 0)
+  const [{ buffer, byteOffset } = new Uint8Array()] = pieces
+  const isLarge = buffer instanceof ArrayBuffer && buffer.resizable
+  const all =
+    isLarge && pieces.every((piece) => piece.buffer === buffer)
+      ? new Uint8Array(buffer, byteOffset, length)
+      : new Uint8Array(length)
+  let at = 0
+  for (const piece of pieces) {
+    all.set(piece, at) // to the front, where nothing is that is still to come
+    at += piece.length
+  }
+  return all
+}
+
 /** Gives back what a large array takes. */
 export function release({ buffer }: Uint8Array): void {
   if (buffer instanceof ArrayBuffer && buffer.resizable) buffer.resize(0)

@@ -126,6 +126,11 @@ export async function* messageBytes(message: Message): AsyncGenerator<Uint8Array
   }
 }
 
+/** Where the body begins, in the bytes of a message with this header. */
+export function bodyStart({ fields, separator }: Omit<Message, 'body'>): number {
+  return fields.reduce((sum, { raw }) => sum + raw.length, separator.length)
+}
+
 export function headerBytes(fields: readonly Field[], separator: Uint8Array): Uint8Array {
   return Buffer.concat([...fields.map((field) => field.raw), separator])
 }

@@ -1,6 +1,7 @@
 // A body of two parts, in memory and with their very bytes: multipart/signed and multipart/encrypted, RFC 1847 section 2.
 import { contentTypeOf } from './content-type.ts'
 import { findBlankLine, parseFields, type Field } from './header.ts'
+import { GrowingBytes } from './large-bytes.ts'
 import { closeBody, type Message } from './message.ts'
 import { malformed } from './part-reader.ts'
 
@@ -25,30 +26,38 @@ export async function readTwoParts(
   message: Message,
   limit: number,
 ): Promise<readonly [Part, Part]> {
-  const boundary = contentTypeOf(message.fields)?.parameters.get('boundary')
-  if (!boundary) throw malformed('boundary: the parameter is missing')
   const body = await collectLimited(message, limit)
-  const parts = cut(body, `\r\n--${boundary}`).map(partOf)
+  return twoPartsIn(message.fields, body)
+}
+
+/** As `readTwoParts`, of a body that is there, with the line end that stands before it. Nothing is copied. */
+export function twoPartsIn(fields: readonly Field[], body: Uint8Array): readonly [Part, Part] {
+  const boundary = contentTypeOf(fields)?.parameters.get('boundary')
+  if (!boundary) throw malformed('boundary: the parameter is missing')
+  const text = Buffer.from(body.buffer, body.byteOffset, body.length)
+  const parts = cut(text, `\r\n--${boundary}`).map(partOf)
   const [first, second] = parts
   if (!first || !second || parts.length !== 2) throw malformed('there are not two parts')
   return [first, second]
 }
 
 /** With a line end before it: that of a delimiter which begins it. */
-async function collectLimited(message: Message, limit: number): Promise<Buffer> {
-  const pieces: Uint8Array[] = [Buffer.from('\r\n')]
-  let length = 0
+async function collectLimited(message: Message, limit: number): Promise<Uint8Array> {
+  const all = new GrowingBytes(limit + LINE_END.length)
+  all.append(LINE_END)
   try {
     for await (const piece of message.body) {
-      length += piece.length
-      if (length > limit) throw malformed(`longer than ${limit} octets`)
-      pieces.push(piece)
+      if (all.length - LINE_END.length + piece.length > limit)
+        throw malformed(`longer than ${limit} octets`)
+      all.append(piece)
     }
   } finally {
     await closeBody(message)
   }
-  return Buffer.concat(pieces)
+  return all.take()
 }
+
+const LINE_END = Buffer.from('\r\n')
 
 /** White space behind a delimiter is not looked at; what else stands there makes it another boundary. */
 function cut(body: Buffer, delimiter: string): Uint8Array[] {

@@ -1,6 +1,7 @@
 // A message that arrives: opened by our own keys, for those whom it was meant for. RFC 8551 section 3.
 import { HishoError, PermError, TempError } from '../errors.ts'
 import { fieldsNamed, formatQuoted } from '../mail/header.ts'
+import { LARGE_BYTES, piecesOf } from '../mail/large-bytes.ts'
 import { closeBody, readMessage, type Message } from '../mail/message.ts'
 import { isNamedInside } from '../mail/binding.ts'
 import { restoreEntity } from '../mail/protected-header.ts'
@@ -32,9 +33,12 @@ export async function openFor(
 ): Promise<Opening> {
   try {
     const cms = await readCms(message)
-    const held = await options.keys.contents()
+    // What is large is given away at the first try.
+    const isLarge = cms.length >= LARGE_BYTES
+    const held = await (isLarge ? options.keys.latest() : options.keys.contents())
     const found = await openWith(cms, message, openingKeys(held, addresses), options)
     if (found) return await release(found, message, options)
+    if (isLarge) return FOR_OTHERS
     // An operator may have put the key there just now.
     const latest = await options.keys.latest()
     if (latest === held) return FOR_OTHERS
@@ -65,12 +69,12 @@ async function openWith(
   const isLegacy = isOne && smimeSettings(settingsOf(authorDomain(fields))).legacy
   const secrets = joined(candidates.map(({ key }) => key.secret.bytes))
   try {
-    const opened = await pool.run('open', {
-      cms,
-      certificates: joined(candidates.map(({ certificate }) => certificate)),
-      secrets,
-      weak: isLegacy ? 'open' : 'refuse',
-    })
+    const certificates = joined(candidates.map(({ certificate }) => certificate))
+    const opened = await pool.run(
+      'open',
+      { cms, certificates, secrets, weak: isLegacy ? 'open' : 'refuse' },
+      cms.length >= LARGE_BYTES ? 'give' : 'keep',
+    )
     return opened && { opened, openers: opened.keyIndexes.flatMap((at) => candidates[at] ?? []) }
   } finally {
     secrets.fill(0)
@@ -82,7 +86,7 @@ async function release(
   outer: Message,
   options: ArrivalOptions,
 ): Promise<Opening> {
-  const restored = await restoreEntity(outer.fields, await readMessage([opened.entity]))
+  const restored = await restoreEntity(outer.fields, await readMessage(piecesOf(opened.entity)))
   try {
     const meant = openers.flatMap(({ isOfDomain, addresses }) =>
       isOfDomain ? addresses.filter((one) => isNamedInside(one, restored, options)) : addresses,

@@ -2,12 +2,14 @@
 // checked. In the workers. RFC 8551 section 3.
 import { PermError } from '../errors.ts'
 import { decodeBase64, isInBase64 } from '../mail/base64-body.ts'
-import { collect, readMessage, type Message } from '../mail/message.ts'
+import type { Field } from '../mail/header.ts'
+import { piecesOf } from '../mail/large-bytes.ts'
+import { bodyStart, closeBody, collect, readMessage, type Message } from '../mail/message.ts'
 import { smimeContentOf, type SmimeContent } from '../mail/smime-content.ts'
-import { readTwoParts } from '../mail/two-parts.ts'
+import { twoPartsIn } from '../mail/two-parts.ts'
 import { decompress } from './cms/compressed-data.ts'
 import type { KeyReader } from './cms/key-cache.ts'
-import { COMPRESSION_LIMITS, LARGEST_MESSAGE_BYTES, MOST_WRAPPINGS } from './limits.ts'
+import { COMPRESSION_LIMITS, MOST_WRAPPINGS } from './limits.ts'
 import { isMultipartSigned } from './mime.ts'
 import { checkSignatures, type SignatureCheck } from './signed/check.ts'
 
@@ -37,9 +39,12 @@ async function unwrapOnce(
   mayBeSigned: boolean,
   keys: KeyReader,
 ): Promise<UnwrappedEntity | undefined> {
-  const message = await readMessage([bytes])
-  if (mayBeSigned && isMultipartSigned(message.fields)) return unwrapMultipart(message, bytes, keys)
-  const body = await collect(message.body)
+  const message = await readMessage(piecesOf(bytes))
+  await closeBody(message)
+  const start = bodyStart(message)
+  if (mayBeSigned && isMultipartSigned(message.fields))
+    return unwrapMultipart(message.fields, bytes, start, keys)
+  const body = bytes.subarray(start)
   const kind = smimeContentOf(message.fields, body)
   if (kind === undefined || kind === 'enveloped' || (kind === 'signed' && !mayBeSigned))
     return undefined
@@ -47,12 +52,14 @@ async function unwrapOnce(
 }
 
 async function unwrapMultipart(
-  message: Message,
+  fields: readonly Field[],
   bytes: Uint8Array,
+  start: number,
   keys: KeyReader,
 ): Promise<UnwrappedEntity> {
   try {
-    const [content, signature] = await readTwoParts(message, LARGEST_MESSAGE_BYTES)
+    const lineEnd = Math.min(2, start)
+    const [content, signature] = twoPartsIn(fields, bytes.subarray(start - lineEnd))
     const cms = await decoded(signature, signature.body)
     const check = checkSignatures(cms, content.raw, keys)
     return { entity: content.raw, check }
@@ -82,9 +89,9 @@ export async function decoded(
   { fields }: Pick<Message, 'fields'>,
   body: Uint8Array,
 ): Promise<Uint8Array> {
-  return isInBase64(fields) ? collect(decodeBase64(once(body))) : body
+  return isInBase64(fields) ? collect(decodeBase64(pieces(body))) : body
 }
 
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes
+async function* pieces(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield* piecesOf(bytes)
 }

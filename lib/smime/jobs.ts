@@ -1,22 +1,24 @@
 // What the workers do for S/MIME: all that takes apart what others have made, and all that uses a private key.
 import { freshBoundary } from '../mail/multipart-encrypted.ts'
+import { keepOnly } from '../mail/large-bytes.ts'
 import { SecretBytes } from '../crypto/secret-bytes.ts'
 import { readElements } from '../x509/der.ts'
 import { unsupported } from './cms/cms-error.ts'
 import { isWeak, parseEncryptedContent } from './cms/enveloped-data.ts'
 import { createKeyCache, type KeyReader } from './cms/key-cache.ts'
 import { openContent, type OpenedContent, type OwnKey } from './cms/open.ts'
-import { sealContent, type Profile } from './cms/seal.ts'
+import { sealPieces, type Profile } from './cms/seal.ts'
 import { unwrapEntity } from './entity.ts'
-import { formatMultipartSigned } from './mime.ts'
+import { aroundSigned } from './mime.ts'
 import { checkSignatures, type SignatureCheck } from './signed/check.ts'
-import { signData, type SigningKey } from './signed/sign.ts'
+import { signData } from './signed/sign.ts'
 import { parseSignedData } from './signed/signed-data.ts'
 
 /** Certificates, and secret keys (PKCS #8), are DER; several are one after the other. */
 export interface SmimeJobs {
-  /** Signed, if there is a signer, and sealed. PermError smime/certificate. */
+  /** Signed, if there is a signer, and sealed, in pieces. PermError smime/certificate. */
   readonly seal: (args: {
+    /** Overwritten. */
     entity: Uint8Array
     recipients: Uint8Array
     profile: Profile
@@ -24,12 +26,13 @@ export interface SmimeJobs {
     signerSecret: Uint8Array
     signerCertificates: Uint8Array
     atMs: number
-  }) => Uint8Array
+  }) => { pieces: readonly Uint8Array[] }
   /**
    * undefined: it is for others. PermError smime/decrypt, with one text whatever the reason; mail/malformed and
    * crypto/unsupported for what anybody can see.
    */
   readonly open: (args: {
+    /** Overwritten, if it is large. */
     cms: Uint8Array
     /** As many as secrets. */
     certificates: Uint8Array
@@ -54,7 +57,7 @@ export interface Opened extends Pick<OpenedContent, 'keyIndexes' | 'transport' |
 export function createJobs(): SmimeJobs {
   const keys = createKeyCache()
   return {
-    seal: (args) => wiping(args.signerSecret, () => seal(args, keys)),
+    seal: (args) => wiping(args.signerSecret, () => ({ pieces: seal(args, keys) })),
     async open(args) {
       try {
         return await open(args, keys)
@@ -66,19 +69,16 @@ export function createJobs(): SmimeJobs {
   }
 }
 
-function seal(args: Parameters<SmimeJobs['seal']>[0], keys: KeyReader): Uint8Array {
+function seal(args: Parameters<SmimeJobs['seal']>[0], keys: KeyReader): Uint8Array[] {
   const { entity, recipients, profile, signerSecret, signerCertificates, atMs } = args
   const certificates = derIn(recipients)
-  if (signerSecret.length === 0) return sealContent(entity, certificates, profile, keys)
+  if (signerSecret.length === 0) return sealPieces({ content: entity }, certificates, profile, keys)
   const signer = { secret: new SecretBytes(signerSecret), certificates: derIn(signerCertificates) }
-  return sealContent(signed(entity, signer, new Date(atMs), keys), certificates, profile, keys)
-}
-
-/** RFC 8551 section 3.5.3: the clear form, which does not grow by a third. */
-function signed(entity: Uint8Array, signer: SigningKey, at: Date, keys: KeyReader): Uint8Array {
-  const cms = signData(entity, signer, { form: 'detached', at, keys })
+  // RFC 8551 section 3.5.3: the clear form, which does not grow by a third.
+  const cms = signData(entity, signer, { form: 'detached', at: new Date(atMs), keys })
   const digest = parseSignedData(cms).signers[0]?.digest ?? 'sha256'
-  return formatMultipartSigned(entity, { cms, digest }, freshBoundary())
+  const { before, after } = aroundSigned({ cms, digest }, freshBoundary())
+  return sealPieces({ before, content: entity, after }, certificates, profile, keys)
 }
 
 async function open(
@@ -95,7 +95,7 @@ async function open(
   const { plaintext, ...facts } = opened
   const { entity, check } = await unwrapEntity(plaintext, keys)
   const isAuthenticated = content.authentication !== undefined
-  return { ...facts, entity, check, cipher, isAuthenticated, isWeak: weak }
+  return { ...facts, entity: keepOnly(entity), check, cipher, isAuthenticated, isWeak: weak }
 }
 
 function ownKeys(certificates: Uint8Array, secrets: Uint8Array): OwnKey[] {

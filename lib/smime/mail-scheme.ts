@@ -1,7 +1,8 @@
 // S/MIME as a scheme for mail: certificates of others from the directory, keys of our own from the vault. RFC 8551,
 // docs/smime.md.
 import { PermError } from '../errors.ts'
-import { collect, messageBytes, type Message } from '../mail/message.ts'
+import { collectWithin } from '../mail/large-bytes.ts'
+import { messageBytes, type Message } from '../mail/message.ts'
 import { protectedEntity } from '../mail/protected-header.ts'
 import type { Offer, OfferRequest, Scheme, Sealing } from '../mail/scheme.ts'
 import { smimeContentOf } from '../mail/smime-content.ts'
@@ -69,22 +70,29 @@ async function ciphertextFor(
   message: Message,
   { author }: Sealing,
   { recipients, settings, options }: SealingParts,
-): Promise<Uint8Array> {
+): Promise<readonly Uint8Array[]> {
   const { pool, keys, clock, log } = options
   const atMs = clock.nowMs()
   const signer = author === undefined ? undefined : signingKey(await keys.contents(), author, atMs)
   if (!signer) log('notice', `smime: sealed unsigned, without a key to sign for ${author ?? '<>'}`)
-  const entity = await collect(messageBytes(protectedEntity(message, addresses)))
-  if (entity.length > LARGEST_MESSAGE_BYTES)
-    throw new PermError('protection/limit', `longer than ${LARGEST_MESSAGE_BYTES} octets`)
-  return pool.run('seal', {
-    entity,
+  const source = messageBytes(protectedEntity(message, addresses))
+  const args = {
+    entity: await collectWithin(source, LARGEST_MESSAGE_BYTES, tooLong),
     recipients: joined(certificatesFor(recipients, addresses)),
     profile: settings.profile,
-    signerSecret: signer?.secret.bytes ?? new Uint8Array(0),
+    signerSecret: Uint8Array.from(signer?.secret.bytes ?? []),
     signerCertificates: joined(signer?.certificates ?? []),
     atMs,
-  })
+  }
+  try {
+    return (await pool.run('seal', args, 'give')).pieces
+  } finally {
+    args.signerSecret.fill(0)
+  }
+}
+
+function tooLong(): PermError {
+  return new PermError('protection/limit', `longer than ${LARGEST_MESSAGE_BYTES} octets`)
 }
 
 /** Of an offer that was made for a domain as such, its one certificate. */

@@ -1,6 +1,8 @@
 // The MIME forms of S/MIME: RFC 8551 section 3.
-import { decodeBase64, encodeBase64, isInBase64 } from '../mail/base64-body.ts'
+import { base64Of, decodeBase64, isInBase64 } from '../mail/base64-body.ts'
+import type { PermError } from '../errors.ts'
 import { formatField, type Field } from '../mail/header.ts'
+import { collectWithin, release } from '../mail/large-bytes.ts'
 import { closeBody, type Message } from '../mail/message.ts'
 import { malformed } from '../mail/part-reader.ts'
 import { outerFields } from '../mail/protected-header.ts'
@@ -24,7 +26,7 @@ const SMIME_TYPE: Readonly<Record<Profile, string>> = {
 export function formatEncrypted(
   original: readonly Field[],
   profile: Profile,
-  ciphertext: () => Promise<Uint8Array>,
+  ciphertext: () => Promise<readonly Uint8Array[]>,
 ): Message {
   return {
     fields: [
@@ -37,54 +39,49 @@ export function formatEncrypted(
       formatField('Content-Disposition', 'attachment; filename="smime.p7m"'),
     ],
     separator: new TextEncoder().encode('\r\n'),
-    body: encodeBase64(later(ciphertext)),
+    body: formatBody(ciphertext),
   }
 }
 
-async function* later(make: () => Promise<Uint8Array>): AsyncGenerator<Uint8Array> {
-  yield await make()
+async function* formatBody(
+  ciphertext: () => Promise<readonly Uint8Array[]>,
+): AsyncGenerator<Uint8Array> {
+  const pieces = await ciphertext()
+  yield* base64Of(pieces)
+  pieces.forEach(release)
 }
 
-/** An entity and its signature, RFC 8551 section 3.5.3.2. `boundary` must be fresh. */
-export function formatMultipartSigned(
-  entity: Uint8Array,
+/** What stands around an entity with its signature, RFC 8551 section 3.5.3.2. `boundary` must be fresh. */
+export function aroundSigned(
   { cms, digest }: { readonly cms: Uint8Array; readonly digest: string },
   boundary: string,
-): Uint8Array {
+): { readonly before: Uint8Array; readonly after: Uint8Array } {
   const text = new TextEncoder()
   const micalg = digest.replace('sha', 'sha-')
   const lines =
     Buffer.from(cms)
       .toString('base64')
       .match(/.{1,76}/g) ?? []
-  return Buffer.concat([
-    text.encode(
+  return {
+    before: text.encode(
       `Content-Type: multipart/signed; protocol="application/pkcs7-signature";\r\n micalg=${micalg}; ` +
         `boundary="${boundary}"\r\n\r\n--${boundary}\r\n`,
     ),
-    entity,
-    text.encode(
+    after: text.encode(
       `\r\n--${boundary}\r\nContent-Type: application/pkcs7-signature; name="smime.p7s"\r\n` +
         `Content-Transfer-Encoding: base64\r\nContent-Disposition: attachment; filename="smime.p7s"\r\n\r\n` +
         `${lines.join('\r\n')}\r\n--${boundary}--\r\n`,
     ),
-  ])
+  }
 }
 
 /** The CMS message that a body is, in base64 or without any encoding. PermError mail/malformed. */
 export async function readCms(message: Message): Promise<Uint8Array> {
-  const pieces: Uint8Array[] = []
-  let length = 0
+  const source = isInBase64(message.fields) ? decodeBase64(message.body) : message.body
+  const tooLong = (): PermError => malformed(`longer than ${LARGEST_MESSAGE_BYTES} octets`)
   try {
-    const source = isInBase64(message.fields) ? decodeBase64(message.body) : message.body
-    for await (const piece of source) {
-      length += piece.length
-      if (length > LARGEST_MESSAGE_BYTES)
-        throw malformed(`longer than ${LARGEST_MESSAGE_BYTES} octets`)
-      pieces.push(piece)
-    }
+    return await collectWithin(source, LARGEST_MESSAGE_BYTES, tooLong)
   } finally {
     await closeBody(message)
   }
-  return Buffer.concat(pieces)
 }

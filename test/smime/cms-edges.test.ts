@@ -33,7 +33,7 @@ import { openTransportedKey, type Oaep } from '../../lib/smime/cms/rsa-transport
 import { smimeKey } from '../support/smime-keys.ts'
 import { fromHex, readVectors, toHex } from '../support/vectors.ts'
 
-type Sealed = Parameters<typeof decryptContent>[0]
+type Sealed = Parameters<typeof decryptContent>[0] & { readonly pieces: readonly Uint8Array[] }
 
 describe('AES-GCM', () => {
   const ciphers = Object.values(CONTENT_CIPHERS).filter(({ mode }) => mode === 'gcm')
@@ -49,7 +49,8 @@ describe('AES-GCM', () => {
       }
     }
     const open = (sealed: Omit<Sealed, 'cipher'>): string | undefined => {
-      const found = decryptContent({ cipher, ...sealed }, key)
+      const { pieces, ...terms } = sealed
+      const found = decryptContent({ cipher, ...terms }, Buffer.concat(pieces), key)
       return found && toHex(found)
     }
 

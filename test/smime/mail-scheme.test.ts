@@ -11,7 +11,7 @@ import { collect, readMessage } from '../../lib/mail/message.ts'
 import type { ContentSignature, Scheme } from '../../lib/mail/scheme.ts'
 import { OID } from '../../lib/smime/cms/algorithm.ts'
 import { sealContent, type Profile } from '../../lib/smime/cms/seal.ts'
-import { formatMultipartSigned } from '../../lib/smime/mime.ts'
+import { aroundSigned } from '../../lib/smime/mime.ts'
 import { SMIME } from '../../lib/smime/settings.ts'
 import { signData } from '../../lib/smime/signed/sign.ts'
 import { createSmimePool, type SmimePool } from '../../lib/smime/pool.ts'
@@ -587,9 +587,8 @@ function signedBy(who: typeof alice, entity: string): string {
     form: 'detached',
     at: new Date(clock.nowMs()),
   })
-  return Buffer.from(
-    formatMultipartSigned(bytesOf(entity), { cms, digest: 'sha256' }, '=_boundary'),
-  ).toString('latin1')
+  const { before, after } = aroundSigned({ cms, digest: 'sha256' }, '=_boundary')
+  return `${Buffer.from(before).toString()}${entity}${Buffer.from(after).toString()}`
 }
 
 /** With one octet of the encrypted key of one recipient (EC) changed. */

@@ -1,54 +1,75 @@
 // The encrypted content itself: AES in CBC and GCM, triple DES to read. RFC 3565, 5084, 3370.
-import { createCipheriv, createDecipheriv, type CipherGCM, type DecipherGCM } from 'node:crypto'
+import {
+  createCipheriv,
+  createDecipheriv,
+  type CipherGCM,
+  type Decipher,
+  type DecipherGCM,
+} from 'node:crypto'
+import { runInPlace } from '../../crypto/in-place.ts'
+import { keepOnly } from '../../mail/large-bytes.ts'
 import type { ContentCipher, GcmCipher } from './algorithm.ts'
 import type { EncryptedContent } from './enveloped-data.ts'
 
-/** As much as is worked on at once: what comes out is copied into its place and needs no more room. */
-const STEP_BYTES = 1024 * 1024
 export const GCM_TAG_BYTES = 16
 export const GCM_NONCE_BYTES = 12
 
-/** undefined, and nothing of the plaintext is left: wrong key, altered, or padded badly. */
+type Sealing = Pick<EncryptedContent, 'cipher' | 'iv' | 'authentication'>
+
+/** Written over the ciphertext, which is as it was after undefined: wrong key, altered, or padded badly. */
 export function decryptContent(
-  {
-    cipher,
-    iv,
-    pieces,
-    authentication,
-  }: Pick<EncryptedContent, 'cipher' | 'iv' | 'pieces' | 'authentication'>,
+  sealing: Sealing,
+  ciphertext: Uint8Array,
   key: Uint8Array,
 ): Uint8Array | undefined {
-  const plaintext = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0))
+  const { cipher, iv } = sealing
+  if (cipher.mode === 'cbc' && ciphertext.length % cipher.blockBytes !== 0) return undefined
+  const decipher = decipherFor(sealing, key)
+  if (!decipher) return undefined
+  runInPlace(decipher, ciphertext)
+  const length =
+    cipher.mode === 'cbc'
+      ? lengthWithoutPadding(ciphertext, cipher.blockBytes)
+      : authenticated(decipher, ciphertext.length)
+  if (length !== undefined) return ciphertext.subarray(0, length)
+  // There may be another key of ours; and nothing of what this one gave is left.
+  runInPlace(createCipheriv(cipher.name, key, iv).setAutoPadding(false), ciphertext)
+  return undefined
+}
+
+/** undefined: a tag that can be nobody's. */
+function decipherFor(
+  { cipher: { name, mode }, iv, authentication }: Sealing,
+  key: Uint8Array,
+): Decipher | undefined {
+  if (mode === 'cbc') return createDecipheriv(name, key, iv).setAutoPadding(false)
+  const { tag, additionalData } = authentication ?? { tag: new Uint8Array(0) }
   try {
-    const decipher = decipherFor(cipher, key, iv, authentication)
-    let length = 0
-    const put = (bytes: Uint8Array): void => {
-      plaintext.set(bytes, length)
-      length += bytes.length
-      bytes.fill(0)
-    }
-    for (const piece of pieces) for (const step of steps(piece)) put(decipher.update(step))
-    put(decipher.final())
-    return plaintext.subarray(0, length)
+    const options = { authTagLength: tag.length }
+    const decipher: DecipherGCM = createDecipheriv(name as GcmCipher, key, iv, options)
+    decipher.setAuthTag(tag)
+    if (additionalData && additionalData.length > 0) decipher.setAAD(additionalData)
+    return decipher
   } catch {
-    plaintext.fill(0)
     return undefined
   }
 }
 
-function decipherFor(
-  { name, mode }: ContentCipher,
-  key: Uint8Array,
-  iv: Uint8Array,
-  authentication: EncryptedContent['authentication'],
-) {
-  if (mode === 'cbc') return createDecipheriv(name, key, iv)
-  const { tag, additionalData } = authentication ?? { tag: new Uint8Array(0) }
-  const options = { authTagLength: tag.length }
-  const decipher: DecipherGCM = createDecipheriv(name as GcmCipher, key, iv, options)
-  decipher.setAuthTag(tag)
-  if (additionalData && additionalData.length > 0) decipher.setAAD(additionalData)
-  return decipher
+/** RFC 5652 section 6.3. undefined: it is no padding. */
+function lengthWithoutPadding(bytes: Uint8Array, blockBytes: number): number | undefined {
+  const count = bytes.at(-1) ?? 0
+  if (count === 0 || count > blockBytes) return undefined
+  const isPadding = bytes.subarray(-count).every((octet) => octet === count)
+  return isPadding ? bytes.length - count : undefined
+}
+
+function authenticated(decipher: Decipher, length: number): number | undefined {
+  try {
+    decipher.final()
+    return length
+  } catch {
+    return undefined
+  }
 }
 
 /** How long the ciphertext becomes. */
@@ -56,28 +77,38 @@ export function sealedBytes({ mode, blockBytes }: ContentCipher, plainBytes: num
   return mode === 'gcm' ? plainBytes : (Math.floor(plainBytes / blockBytes) + 1) * blockBytes
 }
 
-/** Ciphertext into `target`, which has room for it; the tag of GCM is what comes back. */
+export interface Plaintext {
+  readonly before?: Uint8Array
+  /** Overwritten. */
+  readonly content: Uint8Array
+  readonly after?: Uint8Array
+}
+
+export interface Ciphertext {
+  /** In three pieces. */
+  readonly pieces: readonly [Uint8Array, Uint8Array, Uint8Array]
+  /** Of GCM. */
+  readonly tag: Uint8Array | undefined
+}
+
 export function encryptContent(
-  { name, mode }: ContentCipher,
+  { name, mode, blockBytes }: ContentCipher,
   key: Uint8Array,
   iv: Uint8Array,
-  plaintext: Uint8Array,
-  target: Uint8Array,
-): Uint8Array | undefined {
+  { before = new Uint8Array(), content, after = new Uint8Array() }: Plaintext,
+): Ciphertext {
   const cipher =
     mode === 'cbc'
       ? createCipheriv(name, key, iv)
       : createCipheriv(name as GcmCipher, key, iv, { authTagLength: GCM_TAG_BYTES })
-  let length = 0
-  for (const step of steps(plaintext)) {
-    const bytes = cipher.update(step)
-    target.set(bytes, length)
-    length += bytes.length
+  // In whole blocks, lest what comes out of the content be ahead of what goes in.
+  const taken = Math.min(content.length, (blockBytes - (before.length % blockBytes)) % blockBytes)
+  const first = cipher.update(Buffer.concat([before, content.subarray(0, taken)]))
+  const rest = content.subarray(taken)
+  const length = runInPlace(cipher, rest)
+  const last = Buffer.concat([cipher.update(after), cipher.final()])
+  return {
+    pieces: [first, keepOnly(rest.subarray(0, length)), last],
+    tag: mode === 'gcm' ? (cipher as CipherGCM).getAuthTag() : undefined,
   }
-  target.set(cipher.final(), length)
-  return mode === 'gcm' ? (cipher as CipherGCM).getAuthTag() : undefined
-}
-
-function* steps(bytes: Uint8Array): Generator<Uint8Array> {
-  for (let at = 0; at < bytes.length; at += STEP_BYTES) yield bytes.subarray(at, at + STEP_BYTES)
 }

@@ -1,6 +1,7 @@
 // Opens EnvelopedData and AuthEnvelopedData with keys of ours. A content key that does not come out is replaced by one that
 // nobody knows, and opening goes on: only the content tells, and it tells nothing but that it does not open (RFC 3218).
 import { createHash, createHmac, timingSafeEqual, type KeyObject } from 'node:crypto'
+import { inOnePiece } from '../../mail/large-bytes.ts'
 import type { CertificateKey } from './certificate-key.ts'
 import { undecryptable } from './cms-error.ts'
 import { decryptContent } from './content.ts'
@@ -37,7 +38,7 @@ const CONTENT_TRIALS = 4
 const KEY_TRIALS = 50
 
 /**
- * undefined: it is for others. PermError smime/decrypt for all that can go wrong with a key of ours; crypto/unsupported where
+ * A large message is overwritten. undefined: it is for others. PermError smime/decrypt for all that can go wrong with a key of ours; crypto/unsupported where
  * anybody can see why.
  */
 export function openContent(
@@ -47,9 +48,10 @@ export function openContent(
 ): OpenedContent | undefined {
   const trials = trialsFor(content.recipients, keys, reader).slice(0, KEY_TRIALS)
   if (trials.length === 0) return undefined
+  const ciphertext = inOnePiece(content.pieces)
   for (const [at, trial] of trials.slice(0, CONTENT_TRIALS).entries()) {
     const contentKey = contentKeyOf(trial, content.cipher.keyBytes)
-    const plaintext = decryptContent(content, contentKey)
+    const plaintext = decryptContent(content, ciphertext, contentKey)
     try {
       if (!plaintext) continue
       return {

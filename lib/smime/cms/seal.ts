@@ -9,7 +9,13 @@ import {
   type Curve,
 } from './algorithm.ts'
 import { readRecipientKey, type CertificateKey } from './certificate-key.ts'
-import { encryptContent, GCM_NONCE_BYTES, GCM_TAG_BYTES, sealedBytes } from './content.ts'
+import {
+  encryptContent,
+  GCM_NONCE_BYTES,
+  GCM_TAG_BYTES,
+  sealedBytes,
+  type Plaintext,
+} from './content.ts'
 import {
   bitString,
   element,
@@ -56,13 +62,13 @@ const SHA256 = '2.16.840.1.101.3.4.2.1'
 const AES256_WRAP = '2.16.840.1.101.3.4.1.45'
 const CBC_IV_BYTES = 16
 
-/** A CMS message for the holders of these certificates. PermError smime/certificate. */
-export function sealContent(
-  plaintext: Uint8Array,
+/** A CMS message for the holders of these certificates, in pieces. PermError smime/certificate. */
+export function sealPieces(
+  plaintext: Plaintext,
   certificates: readonly Uint8Array[],
   profile: Profile,
   reader: KeyReader = READ_ANEW,
-): Uint8Array {
+): Uint8Array[] {
   const terms = TERMS[profile]
   const keys = certificates.map((der) => readRecipientKey(der, reader.certificate))
   const cipher = CONTENT_CIPHERS[terms.cipherId]!
@@ -73,25 +79,30 @@ export function sealContent(
   const parameters = isGcm ? sequence(octetString(iv), integer(GCM_TAG_BYTES)) : octetString(iv)
   // RFC 5652 section 6.1: 2 where one of the recipients is not of version 0.
   const hasAgreement = keys.some(({ kind }) => kind.type === 'ec')
-  const ciphertext = sealedBytes(cipher, plaintext.length)
+  const { before, content, after } = plaintext
+  const plainBytes = (before?.length ?? 0) + content.length + (after?.length ?? 0)
   const { start, end } = frame({
     contentType: terms.contentType,
     version: hasAgreement ? terms.version : 0,
     infos,
     algorithm: sequence(objectIdentifier(terms.cipherId), parameters),
-    contentBytes: ciphertext,
+    contentBytes: sealedBytes(cipher, plainBytes),
     tagBytes: isGcm ? GCM_TAG_BYTES : undefined,
   })
-  // One piece, written once: RFC 5652 lets it be cut, and GnuPG does not read that.
-  const message = new Uint8Array(start.length + ciphertext + end.length)
-  message.set(start)
-  const content = message.subarray(start.length, start.length + ciphertext)
-  const tag = encryptContent(cipher, contentKey, iv, plaintext, content)
-  message.set(end, start.length + ciphertext)
-  if (tag) message.set(tag, message.length - tag.length)
+  // RFC 5652 lets it be cut into several strings, and GnuPG does not read that.
+  const { pieces, tag } = encryptContent(cipher, contentKey, iv, plaintext)
   contentKey.fill(0)
-  return message
+  const [first, middle, last] = pieces
+  if (tag) end.set(tag, end.length - tag.length)
+  return [Buffer.concat([start, first]), middle, Buffer.concat([last, end])]
 }
+
+/** As `sealPieces`, in one piece. */
+export function sealContent(plaintext: Uint8Array, ...more: SealTerms): Uint8Array {
+  return Buffer.concat(sealPieces({ content: Uint8Array.from(plaintext) }, ...more))
+}
+
+type SealTerms = [certificates: readonly Uint8Array[], profile: Profile, reader?: KeyReader]
 
 interface FrameOptions {
   readonly contentType: string
