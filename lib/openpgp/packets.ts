@@ -82,10 +82,11 @@ function readLegacy(bytes: Uint8Array, at: number, first: number): Packet {
 export function mayHaveChecksum(bytes: Uint8Array): boolean {
   try {
     for (let at = 0; at < bytes.length;) {
-      const { tag, body, end } = readPacket(bytes, at)
+      const packet = readPacket(bytes, at)
+      const { tag, body } = packet
       if (tag === TAG.secretKey || tag === TAG.publicKey) return bytes[body] !== 6
       if (tag === TAG.seipd) return bytes[body] !== 2
-      at = end
+      at = packet.end
     }
   } catch (error) {
     if (!(error instanceof PermError)) throw error
