@@ -50,13 +50,13 @@ export async function lookUp(
 ): Promise<ExitCode> {
   const services = context.services('with-table')
   const address = asUsage(given, services.normalizeAddress)
-  const view = await viewOf(services, address)
+  const view = await viewOf(services, address, given)
   if (json) context.terminal.json(view)
   else print(context, view)
   return codeFor(view, services.table.current().ruleForAddress(address))
 }
 
-async function viewOf(services: Services, address: string): Promise<LookupView> {
+async function viewOf(services: Services, address: string, given: string): Promise<LookupView> {
   const { table, schemes, correspondentKeys } = services
   const domain = address.slice(address.lastIndexOf('@') + 1)
   const rule = table.current().ruleForAddress(address)
@@ -68,10 +68,10 @@ async function viewOf(services: Services, address: string): Promise<LookupView> 
   for (const name of rule.schemes) {
     const scheme = schemes.find((one) => one.name === name)
     if (!scheme) continue
-    views.push(await offered(scheme, rule, domain, address))
+    views.push(await offered(scheme, rule, domain, address, given))
     const kind = correspondentKeys.kinds.find((one) => one === name)
     if (!kind) continue
-    const found = await correspondentKeys.survey(kind, address, keySourcesOf(rule.settings))
+    const found = await correspondentKeys.survey(kind, address, keySourcesOf(rule.settings), given)
     sources.push(...found.map((report) => sourceView(kind, report)))
     const pin = await pinView(correspondentKeys, { kind, address })
     if (pin) pins.push(pin)
@@ -94,9 +94,11 @@ async function offered(
   { paramsTrust: trust, settings }: DomainRule,
   domain: string,
   address: string,
+  given: string,
 ): Promise<SchemeView> {
   try {
-    const offer = await scheme.offer({ domain, addresses: [address], trust, settings })
+    const spellings = new Map([[address, given]])
+    const offer = await scheme.offer({ domain, addresses: [address], spellings, trust, settings })
     const isForIt = offer && (offer.addresses ?? [address]).includes(address)
     if (!isForIt) return { scheme: scheme.name, status: 'none' }
     const { description, untrusted } = offer

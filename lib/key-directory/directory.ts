@@ -41,6 +41,7 @@ export interface KeyDirectory extends CorrespondentKeys {
     kind: KeyKind,
     name: string,
     sources: readonly KeySourceName[],
+    spelling?: string,
   ): Promise<readonly SourceReport[]>
   pinned(pinned: PinnedAddress): Promise<Pin | undefined>
   pins(): Promise<readonly PinnedAddress[]>
@@ -75,10 +76,16 @@ export function createKeyDirectory(options: KeyDirectoryOptions): KeyDirectory {
     format: KeyFormat,
     address: string,
     sources: readonly KeySourceName[],
+    spelling: string | undefined,
   ): Promise<readonly FoundKey[]> => {
     const pinned = { kind: format.kind, address }
     const pin = await pins.recall(pinned)
-    const { evidence, absences, problem } = await discovery.gather(format, address, sources, pin)
+    const { evidence, absences, problem } = await discovery.gather(
+      format,
+      { address, spelling },
+      sources,
+      pin,
+    )
     if (!evidence) {
       const keys = judgeAbsence(pin, absences, clock.nowMs())
       if (keys.length > 0 || problem === undefined) return keys
@@ -96,7 +103,7 @@ export function createKeyDirectory(options: KeyDirectoryOptions): KeyDirectory {
     return verdict.keys
   }
 
-  const survey: KeyDirectory['survey'] = async (kind, name, sources) => {
+  const survey: KeyDirectory['survey'] = async (kind, name, sources, spelling) => {
     const format = formatOf(kind)
     const ofAddress = KEY_SOURCES.filter(
       (source) => sources.includes(source) && discovery.has(source, format, name),
@@ -105,7 +112,7 @@ export function createKeyDirectory(options: KeyDirectoryOptions): KeyDirectory {
       ofAddress.map(async (source): Promise<SourceReport> => {
         try {
           if (source !== 'operator')
-            return reportOf(source, await discovery.ask(source, format, name))
+            return reportOf(source, await discovery.ask(source, format, name, spelling))
           const keys = await fromFiles(format, name)
           return keys.length > 0
             ? { source, status: 'found', keys }
@@ -120,10 +127,12 @@ export function createKeyDirectory(options: KeyDirectoryOptions): KeyDirectory {
 
   return {
     kinds: formats.map(({ kind }) => kind),
-    async find(kind, name, sources) {
+    async find(kind, name, sources, spelling) {
       const format = formatOf(kind)
       const files = sources.includes('operator') ? await fromFiles(format, name) : []
-      return files.length > 0 || !name.includes('@') ? files : discover(format, name, sources)
+      return files.length > 0 || !name.includes('@')
+        ? files
+        : discover(format, name, sources, spelling)
     },
     async harvest(kind, address, bytes) {
       if (!mayHarvest()) return

@@ -5,6 +5,7 @@ import type { SmimeaRecord } from '../dns/records.ts'
 import type { KeyFormat, KeySourceName } from '../mail/correspondent-keys.ts'
 import { findInDns, usageNaming } from './dns.ts'
 import type { Held, SourceKey } from './finding.ts'
+import { dnsNamesOf } from './names.ts'
 import type { Harvest } from './harvest.ts'
 import type { Evidence } from './judge.ts'
 import type { Pin, PinnedSource } from './pins.ts'
@@ -29,11 +30,16 @@ export interface Gathered {
 export interface Discovery {
   has(source: KeySourceName, format: KeyFormat, name: string): boolean
   /** TempError: nobody can say. */
-  ask(source: PinnedSource, format: KeyFormat, address: string): Promise<Held>
+  ask(
+    source: PinnedSource,
+    format: KeyFormat,
+    address: string,
+    spelling: string | undefined,
+  ): Promise<Held>
   /** In order of trust, until one has something. TempError: nobody can say, and so nobody asks those that come after. */
   gather(
     format: KeyFormat,
-    address: string,
+    asked: { readonly address: string; readonly spelling: string | undefined },
     sources: readonly KeySourceName[],
     pin: Pin | undefined,
   ): Promise<Gathered>
@@ -52,27 +58,29 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
     if (source === 'wkd' && (kind !== 'openpgp' || !fetchBytes)) return false
     return name.includes('@')
   }
-  const ask: Discovery['ask'] = async (source, format, address) => {
+  const ask: Discovery['ask'] = async (source, format, address, spelling) => {
     if (source === 'harvested') return harvest.find(format, address)
-    const question = { kind: format.kind, source, address }
-    return remembered.ask(question, () =>
-      source === 'wkd' && fetchBytes
-        ? findOnWeb(fetchBytes, format, address)
-        : findInDns(resolver, format, address),
+    const { kind } = format
+    if (source === 'wkd' && fetchBytes)
+      return remembered.ask({ kind, source, address }, () => findOnWeb(fetchBytes, format, address))
+    const names = dnsNamesOf(kind, address, spelling)
+    const asWritten = names.length > 1 ? names[0] : undefined
+    return remembered.ask({ kind, source, address: asWritten ?? address }, () =>
+      findInDns(resolver, format, address, names),
     )
   }
 
   return {
     has,
     ask,
-    async gather(format, address, sources, pin) {
+    async gather(format, { address, spelling }, sources, pin) {
       const absences = new Map<KeySourceName, { readonly authentic: boolean }>()
       let constraints: readonly SmimeaRecord[] = []
       let constrainedUntilMs = 0
       let problem: string | undefined
       for (const source of ORDER) {
         if (!sources.includes(source) || !has(source, format, address)) continue
-        const { finding, untilMs } = await ask(source, format, address)
+        const { finding, untilMs } = await ask(source, format, address, spelling)
         if (finding.status === 'found' && constraints.length === 0)
           return { evidence: { source, keys: finding.keys, untilMs }, absences }
         if (finding.status === 'found') {

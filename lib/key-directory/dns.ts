@@ -12,23 +12,38 @@ const USAGE = { authorities: [0, 2], certificates: [1, 3] } as const
 const FULL = 0
 const MAX_RECORDS = 16
 
-/** TempError dns/*: nobody can say; what DNSSEC finds false is a SERVFAIL (RFC 4035 section 5.5). */
+/**
+ * What stands under the first of the names that has anything. TempError dns/*: nobody can say; what DNSSEC finds false is a
+ * SERVFAIL (RFC 4035 section 5.5).
+ */
 export async function findInDns(
   resolver: Pick<Resolver, 'resolve'>,
   format: KeyFormat,
   address: string,
+  names: readonly string[],
 ): Promise<TimedFinding> {
-  return format.kind === 'openpgp'
-    ? openPgpKeys(resolver, format, address)
-    : certificates(resolver, format, address)
+  const find = format.kind === 'openpgp' ? openPgpKeys : certificates
+  let absence = NO_SUCH_NAME
+  for (const name of names) {
+    const found = await find(resolver, format, address, name)
+    if (found.finding.status !== 'none' || found.finding.constraints) return found
+    const authentic = isProven(absence) && found.finding.authentic
+    absence = none(authentic, Math.min(absence.ttlSeconds, found.ttlSeconds))
+  }
+  return absence
+}
+
+function isProven({ finding }: TimedFinding): boolean {
+  return finding.status === 'none' && finding.authentic
 }
 
 async function openPgpKeys(
   resolver: Pick<Resolver, 'resolve'>,
   format: KeyFormat,
   address: string,
+  name: string,
 ): Promise<TimedFinding> {
-  const answer = await ask(() => resolver.resolve(dnsNameOf('openpgp', address), 'OPENPGPKEY'))
+  const answer = await ask(() => resolver.resolve(name, 'OPENPGPKEY'))
   if (!answer) return NO_SUCH_NAME
   const { authentic, ttlSeconds } = answer
   // RFC 7929 section 5: without DNSSEC it is not used.
@@ -42,8 +57,9 @@ async function certificates(
   resolver: Pick<Resolver, 'resolve'>,
   format: KeyFormat,
   address: string,
+  name: string,
 ): Promise<TimedFinding> {
-  const answer = await ask(() => resolver.resolve(dnsNameOf('smime', address), 'SMIMEA'))
+  const answer = await ask(() => resolver.resolve(name, 'SMIMEA'))
   if (!answer) return NO_SUCH_NAME
   const { authentic, ttlSeconds } = answer
   // RFC 8162 section 2, as RFC 6698 section 4.1: what is not secure is not used.

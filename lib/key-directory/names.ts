@@ -15,9 +15,23 @@ export interface WebPlace {
   readonly path: string
 }
 
-/** `c93f1e40...._openpgpkey.example.com`. Of a normalised address, whose letters are small: RFC 7929 section 4. */
+/**
+ * RFC 7929 section 4, RFC 8162 section 4: a sender looks for the local part as it is written, and only its domain knows which
+ * others are the same mailbox. Most publish small letters alone, and to us both are one mailbox: so that name comes second.
+ */
+export function dnsNamesOf(kind: KeyKind, address: string, spelling = address): string[] {
+  const { local } = partsOf(spelling.normalize('NFC'))
+  const { domain } = partsOf(address)
+  return [...new Set([nameOf(kind, local, domain), dnsNameOf(kind, address)])]
+}
+
+/** `c93f1e40...._openpgpkey.example.com` */
 export function dnsNameOf(kind: KeyKind, address: string): string {
   const { local, domain } = partsOf(address)
+  return nameOf(kind, local, domain)
+}
+
+function nameOf(kind: KeyKind, local: string, domain: string): string {
   const hash = createHash('sha256').update(local).digest().subarray(0, HASH_OCTETS)
   return `${hash.toString('hex')}.${DNS_LABEL[kind]}.${domain}`
 }

@@ -54,8 +54,14 @@ export interface CorrespondentKeys {
    * The keys for a normalised address, those of the best source that has any: of the operator's files those of the address,
    * else those of its domain. A domain alone has only the latter. Empty: there are none. TempError: nobody can say now (a
    * SERVFAIL is no "none"). PermError openpgp/key, smime/certificate: something is there, and it is no key of the address.
+   * `spelling`: the address as it was written, if that is another one.
    */
-  find(kind: KeyKind, name: string, sources: readonly KeySourceName[]): Promise<readonly FoundKey[]>
+  find(
+    kind: KeyKind,
+    name: string,
+    sources: readonly KeySourceName[],
+    spelling?: string,
+  ): Promise<readonly FoundKey[]>
   /** Remembers a key that came in mail with a good signature of this address. Never throws for what the bytes are. */
   harvest(kind: KeyKind, address: string, bytes: Uint8Array): Promise<void>
 }

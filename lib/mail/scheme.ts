@@ -8,6 +8,8 @@ export interface OfferRequest {
   readonly domain: string
   /** Normalised, all of the domain. None: what the domain as such could receive. */
   readonly addresses: readonly string[]
+  /** By address: how the envelope has those that it writes otherwise. */
+  readonly spellings?: ReadonlyMap<string, string>
   readonly trust: readonly TrustSource[]
   readonly settings: SchemeSettings
 }

@@ -1,7 +1,8 @@
 // What mail to some addresses is sealed for: the certificates that are theirs, and can be used now.
 import { HishoError, PermError, TempError } from '../errors.ts'
-import type { CorrespondentKeys, FoundKey, KeySourceName } from '../mail/correspondent-keys.ts'
+import type { CorrespondentKeys, FoundKey } from '../mail/correspondent-keys.ts'
 import type { OfferRequest } from '../mail/scheme.ts'
+import { sideBySide } from '../mail/side-by-side.ts'
 import { copies, type OpenPgpPool } from './openpgp.ts'
 import { openPgpSettings } from './settings.ts'
 
@@ -29,11 +30,12 @@ export async function findRecipients(
   request: OfferRequest,
   finder: Finder,
 ): Promise<Recipients | undefined> {
-  const { sources } = openPgpSettings(request.settings)
   const names = request.addresses.length > 0 ? request.addresses : [request.domain]
-  const outcomes = new Map<string, Outcome>()
-  for (const name of names) outcomes.set(name, await outcomeOf(name, sources, finder))
-  const found = [...outcomes].flatMap(([name, outcome]) =>
+  const outcomes = await sideBySide(names, async (name) => ({
+    name,
+    outcome: await outcomeOf(name, request, finder),
+  }))
+  const found = outcomes.flatMap(({ name, outcome }) =>
     outcome.kind === 'key' ? [{ name, ...outcome }] : [],
   )
   const trusted = found.filter(({ untrusted }) => untrusted === undefined)
@@ -45,7 +47,7 @@ export async function findRecipients(
       ...(untrusted !== undefined && { untrusted }),
     }
   }
-  const failures = [...outcomes.values()].flatMap((outcome) =>
+  const failures = outcomes.flatMap(({ outcome }) =>
     outcome.kind === 'failed' ? [outcome.error] : [],
   )
   const [error] = failures.toSorted((one, other) => one.statusClass - other.statusClass)
@@ -55,11 +57,12 @@ export async function findRecipients(
 
 async function outcomeOf(
   name: string,
-  sources: readonly KeySourceName[],
+  { settings, spellings }: OfferRequest,
   { correspondentKeys, pool }: Finder,
 ): Promise<Outcome> {
   try {
-    const found = await correspondentKeys.find('openpgp', name, sources)
+    const { sources } = openPgpSettings(settings)
+    const found = await correspondentKeys.find('openpgp', name, sources, spellings?.get(name))
     const problems: string[] = []
     for (const key of newestFirst(found)) {
       const problem =

@@ -177,7 +177,13 @@ function isUnusable(failure: unknown): boolean {
 function askFor(scheme: Scheme, party: Party<Member>): Promise<Offer | undefined> {
   const { domain, rule, members } = party
   const addresses = [...new Set(members.flatMap(({ normal }) => normal ?? []))]
-  return scheme.offer({ domain, addresses, trust: rule.paramsTrust, settings: rule.settings })
+  const spellings = new Map(
+    members.flatMap(({ address, normal }) =>
+      normal === undefined || normal === address ? [] : [[normal, address]],
+    ),
+  )
+  const { paramsTrust: trust, settings } = rule
+  return scheme.offer({ domain, addresses, spellings, trust, settings })
 }
 
 function reachedBy<M extends Member>({ addresses }: Offer, asked: readonly M[]): M[] {

@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts'
 import { HishoError, PermError } from '../errors.ts'
 import type { CorrespondentKeys, FoundKey } from '../mail/correspondent-keys.ts'
 import type { OfferRequest } from '../mail/scheme.ts'
+import { sideBySide } from '../mail/side-by-side.ts'
 import { readRecipientKey } from './cms/certificate-key.ts'
 import { smimeSettings, type SmimeSettings } from './settings.ts'
 import type { Trust } from './trust/trust.ts'
@@ -32,11 +33,11 @@ export async function findRecipients(
   request: OfferRequest,
   options: RecipientOptions,
 ): Promise<Recipients | undefined> {
-  const settings = smimeSettings(request.settings)
   const names = request.addresses.length > 0 ? request.addresses : [request.domain]
-  const outcomes = await Promise.all(
-    names.map(async (name) => ({ name, outcome: await outcomeFor(name, settings, options) })),
-  )
+  const outcomes = await sideBySide(names, async (name) => ({
+    name,
+    outcome: await outcomeFor(name, request, options),
+  }))
   const found = outcomes.flatMap(({ name, outcome }) =>
     outcome.kind === 'key' ? [[name, outcome.key] as const] : [],
   )
@@ -55,11 +56,13 @@ export async function findRecipients(
 
 async function outcomeFor(
   name: string,
-  settings: SmimeSettings,
+  { spellings, ...request }: OfferRequest,
   options: RecipientOptions,
 ): Promise<Outcome> {
+  const settings = smimeSettings(request.settings)
   try {
-    const found = await options.correspondentKeys.find('smime', name, settings.sources)
+    const { sources } = settings
+    const found = await options.correspondentKeys.find('smime', name, sources, spellings?.get(name))
     const problems: string[] = []
     for (const key of newestFirst(found)) {
       const problem = await problemWith(key, name, settings, options)

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { after, before, beforeEach, describe, it } from 'node:test'
 import type { MailKeyEntry } from '../../lib/vault/mail-keys.ts'
+import { dnsNamesOf } from '../../lib/key-directory/names.ts'
 import { writeArmor } from '../../lib/openpgp/armor.ts'
 import { newKey, ownKey, startPool, type TestKey } from '../openpgp/world.ts'
 import { freePort } from '../support/haraka.ts'
@@ -34,6 +35,7 @@ describe('a domain with OpenPGP in the table', () => {
   let alice: TestKey
   let carol: TestKey
   let eve: TestKey
+  let dan: TestKey
   before(async () => {
     const pool = startPool()
     site = await newKey(pool, '*@b.example')
@@ -41,16 +43,18 @@ describe('a domain with OpenPGP in the table', () => {
     alice = await newKey(pool, '*@a.example')
     carol = await newKey(pool, 'carol@c.example')
     eve = await newKey(pool, 'eve@b.example')
+    dan = await newKey(pool, 'dan@dns.example')
     await pool.close()
     const ports = { a: await freePort(), b: await freePort() }
     world = await startWorld({
       ports,
       mailA: { 'a.example': { openpgp: [entry('*', alice)] } },
       mailB: { 'b.example': { openpgp: [entry('*', site), entry('bob', bob), entry('eve', eve)] } },
-      plainDomains: ['spy.example'],
+      plainDomains: ['spy.example', 'dns.example'],
       tableA: [
         '  b.example: { encrypt: required, scheme: openpgp }',
         '  spy.example: { encrypt: required, scheme: openpgp }',
+        '  dns.example: { encrypt: required, scheme: openpgp, key_sources: [dnssec] }',
         '  none.example: { encrypt: required, scheme: openpgp, key_sources: [operator] }',
       ].join('\n'),
       filesA: {
@@ -113,6 +117,18 @@ describe('a domain with OpenPGP in the table', () => {
   it('C17: without a key nothing goes out where encryption is required', async () => {
     const to = 'bob@none.example'
     assert.equal((await world.send(letter('the secret', { To: to }), [to])).code, 550)
+  })
+
+  it('a key stands in DNS under the address as it is written', async () => {
+    const [asWritten = ''] = dnsNamesOf('openpgp', 'dan@dns.example', 'Dan@dns.example')
+    world.dns.zone[asWritten] = { OPENPGPKEY: [dan.certificate], authentic: true }
+    const message = letter('the secret', { To: 'Dan@dns.example' })
+    assert.equal((await world.send(message, ['dan@dns.example'])).code, 550)
+    assert.equal((await world.send(message, ['Dan@dns.example'])).code, 250)
+    const [sealed] = await world.c.waitFor(1)
+    assert.deepEqual(sealed?.to, ['Dan@dns.example'])
+    assert.match(text(sealed), /^-----BEGIN PGP MESSAGE-----\r$/m)
+    assert.equal(world.c.wire().includes('secret'), false)
   })
 
   const deliver = (message: string, to = 'bob@b.example') =>

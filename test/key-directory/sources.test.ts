@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, beforeEach, describe, it } from 'node:test'
 import { PermError, TempError } from '../../lib/errors.ts'
-import { dnsNameOf, webPlacesOf } from '../../lib/key-directory/names.ts'
+import { dnsNameOf, dnsNamesOf, webPlacesOf } from '../../lib/key-directory/names.ts'
 import { KEY_SOURCES, type KeyKind, type KeySourceName } from '../../lib/mail/correspondent-keys.ts'
 import { readVectors } from '../support/vectors.ts'
 import { toyBytes, toyKey } from './toy-format.ts'
@@ -113,6 +113,56 @@ describe('keys of others', () => {
       (await world.directory.find('openpgp', ALICE, ['dnssec']))[0]?.until ?? '',
       /^2026-11-22T.*Z$/,
     )
+  })
+
+  describe('of an address that is written with large letters', () => {
+    const WRITTEN = 'A.Lice@B.example'
+    const NORMAL = 'a.lice@b.example'
+    const [asWritten = '', small = ''] = dnsNamesOf('openpgp', NORMAL, WRITTEN)
+    const here = (key: string, more: object = {}): object => ({
+      OPENPGPKEY: [toyBytes(toyKey(key, NORMAL))],
+      authentic: true,
+      ...more,
+    })
+    const look = async (spelling?: string): Promise<string[]> =>
+      (await world.directory.find('openpgp', NORMAL, ['dnssec'], spelling)).map(
+        ({ fingerprint }) => fingerprint,
+      )
+
+    it('stand under the name as it is written', async () => {
+      Object.assign(world.dns.zone, { [asWritten]: here('aa') })
+      assert.deepEqual(await look(), [])
+      assert.deepEqual(await look(WRITTEN), ['aa'])
+    })
+
+    it('count before those under the name in small letters', async () => {
+      Object.assign(world.dns.zone, { [small]: here('bb') })
+      assert.deepEqual(await look(WRITTEN), ['bb'])
+      world.reset()
+      Object.assign(world.dns.zone, { [small]: here('bb'), [asWritten]: here('aa') })
+      assert.deepEqual(await look(WRITTEN), ['aa'])
+    })
+
+    it('C19: are unknown while nobody can say what stands under either', async () => {
+      const failing = { misbehave: 'servfail' }
+      for (const zone of [{ [small]: here('bb'), [asWritten]: failing }, { [small]: failing }]) {
+        world.reset()
+        Object.assign(world.dns.zone, zone)
+        await assert.rejects(look(WRITTEN), isServfail)
+      }
+      // What is there and not signed is as good as none, and then so is all.
+      world.reset()
+      Object.assign(world.dns.zone, { [small]: here('bb', { authentic: false }) })
+      assert.deepEqual(await look(WRITTEN), [])
+    })
+
+    it('are asked for once, however the domain is written', async () => {
+      Object.assign(world.dns.zone, { [asWritten]: here('aa') })
+      assert.deepEqual(await look(WRITTEN), ['aa'])
+      const { length } = world.dns.queries
+      assert.deepEqual(await look('A.Lice@b.EXAMPLE'), ['aa'])
+      assert.equal(world.dns.queries.length, length)
+    })
   })
 
   it('what is published and is no key of the address is no absence either', async () => {

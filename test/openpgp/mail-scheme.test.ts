@@ -196,7 +196,8 @@ describe('OpenPGP as a scheme', () => {
       undefined,
     )
     assert.equal(OPENPGP.problemWith?.({ key_sources: [] })?.key, 'key_sources')
-    assert.equal(OPENPGP.problemWith?.({ key_sources: 'wkd' })?.key, 'key_sources')
+    assert.equal(OPENPGP.problemWith?.({ key_sources: 'wkd' }), undefined)
+    assert.equal(OPENPGP.problemWith?.({ key_sources: 'web' })?.key, 'key_sources')
     assert.equal(OPENPGP.problemWith?.({ key_sources: ['friends'] })?.key, 'key_sources')
     assert.equal(OPENPGP.problemWith?.({ legacy: 'yes' })?.key, 'legacy')
   })

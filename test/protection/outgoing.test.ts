@@ -6,7 +6,7 @@ import { normalizeAddress } from '../../lib/ibe/identity.ts'
 import { parseFields } from '../../lib/mail/header.ts'
 import type { Offer, Scheme } from '../../lib/mail/scheme.ts'
 import { parseDomainTable } from '../../lib/protection/domain-table.ts'
-import { decide, type OutgoingOptions } from '../../lib/protection/decision.ts'
+import { decide, decideFor, type OutgoingOptions } from '../../lib/protection/decision.ts'
 import { planOutgoing } from '../../lib/protection/outgoing.ts'
 
 type Answer = 'offer' | 'untrusted offer' | 'none' | Error
@@ -92,6 +92,25 @@ describe('what mail to a domain gets', () => {
       assert.equal(outcome, expected)
     })
   }
+
+  it('a scheme hears how the envelope writes an address that has another normal form', async () => {
+    const heard: unknown[] = []
+    const asking: Scheme = {
+      ...scheme('ibe', () => 'offer'),
+      offer: async ({ addresses, spellings }) =>
+        void heard.push([addresses, [...(spellings ?? [])]]),
+    }
+    const members = ['Bob@B.example', 'carol@b.example'].map((address) => ({
+      address,
+      normal: normalizeAddress(address),
+    }))
+    const world = options(rule('encrypt: opportunistic'), asking)
+    const party = { domain: 'b.example', rule: world.table.ruleFor('b.example'), members }
+    await decideFor(party, undefined, world)
+    assert.deepEqual(heard, [
+      [['bob@b.example', 'carol@b.example'], [['bob@b.example', 'Bob@B.example']]],
+    ])
+  })
 
   it('clear in spite of a failure is said in the log', async () => {
     for (const [mode, answer] of [
