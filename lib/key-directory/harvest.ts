@@ -1,5 +1,6 @@
 // Keys that came with well signed mail: the last one of each address, for a year after it was last seen. Bounded in number,
 // since anybody can sign mail.
+import { createHash } from 'node:crypto'
 import type { SharedCache } from '../cache/cache.ts'
 import type { Clock } from '../clock.ts'
 import { PermError } from '../errors.ts'
@@ -27,10 +28,14 @@ const YEAR_SECONDS = 31_557_600
 const SEEN_AGAIN_MS = 7 * 86_400_000
 const MAX_BYTES = 32 * 1024
 const COUNT_AGAIN_MS = 3_600_000
+/** For so long a process does not look again at what came once more. */
+const JUST_SEEN_MS = 3_600_000
+const MOST_JUST_SEEN = 1000
 
 export function createHarvest(options: HarvestOptions): Harvest {
   const { store, clock, log, maxAddresses = 10_000 } = options
   let counted: { readonly atMs: number; number: number } | undefined
+  const justSeen = new Map<string, { readonly digest: string; readonly atMs: number }>()
   const keyOf = ({ kind }: KeyFormat, address: string): string => `${PREFIX}${kind}/${address}`
 
   const isFull = async (): Promise<boolean> => {
@@ -40,6 +45,16 @@ export function createHarvest(options: HarvestOptions): Harvest {
         log('warn', `keys of ${counted.number} addresses came with mail: no more are kept`)
     }
     return counted.number >= maxAddresses
+  }
+  const isJustSeen = (key: string, digest: string): boolean => {
+    const seen = justSeen.get(key)
+    return seen?.digest === digest && clock.nowMs() - seen.atMs < JUST_SEEN_MS
+  }
+  const see = (key: string, digest: string): void => {
+    justSeen.delete(key) // and to the end
+    justSeen.set(key, { digest, atMs: clock.nowMs() })
+    const [oldest] = justSeen.keys()
+    if (justSeen.size > MOST_JUST_SEEN && oldest !== undefined) justSeen.delete(oldest)
   }
   const recall = async (key: string): Promise<Held | undefined> => {
     const text = await store.get(key)
@@ -53,6 +68,8 @@ export function createHarvest(options: HarvestOptions): Harvest {
     },
     async keep(format, address, bytes) {
       const key = keyOf(format, address)
+      const digest = createHash('sha256').update(bytes).digest('base64')
+      if (isJustSeen(key, digest)) return
       const nowMs = clock.nowMs()
       const [own] = await ownKeys(format, address, bytes)
       if (!own) throw new PermError('keys/untrusted', `no key in it is of ${address}`)
@@ -62,7 +79,7 @@ export function createHarvest(options: HarvestOptions): Harvest {
       const known = held?.finding.status === 'found' ? held.finding.keys[0] : undefined
       const isKnown = known && Buffer.compare(known.bytes, own.bytes) === 0
       const seenMs = (held?.untilMs ?? 0) - YEAR_SECONDS * 1000
-      if (isKnown && nowMs - seenMs < SEEN_AGAIN_MS) return
+      if (isKnown && nowMs - seenMs < SEEN_AGAIN_MS) return see(key, digest)
       if (!known) {
         if (await isFull()) return
         if (counted) counted.number += 1
@@ -72,8 +89,12 @@ export function createHarvest(options: HarvestOptions): Harvest {
       const untilMs = nowMs + YEAR_SECONDS * 1000
       const finding: Finding = { status: 'found', keys: [own] }
       await store.set(key, formatHeld({ finding, untilMs }), YEAR_SECONDS)
+      see(key, digest)
     },
-    forget: (format, address) => store.delete(keyOf(format, address)),
+    async forget(format, address) {
+      justSeen.delete(keyOf(format, address))
+      await store.delete(keyOf(format, address))
+    },
   }
 }
 

@@ -12,14 +12,16 @@ import { formatEncrypted, isMultipartSigned } from './mime.ts'
 import { findRecipients, type Recipients } from './offer.ts'
 import { signingKey } from './own-keys.ts'
 import { joined } from './pool.ts'
+import { remembered } from './remembered.ts'
 import { SMIME, smimeSettings, type SmimeSettings } from './settings.ts'
-import { verifyMessage } from './verification.ts'
+import { canBeSealedFor, verifyMessage } from './verification.ts'
 
-export interface SmimeSchemeOptions extends ArrivalOptions {
-  readonly log: (level: 'notice' | 'warn', message: string) => void
-}
+export type SmimeSchemeOptions = Omit<ArrivalOptions, 'isUsable'>
 
-export function createSmimeScheme(options: SmimeSchemeOptions): Scheme {
+const MOST_CERTIFICATES = 512
+
+export function createSmimeScheme(given: SmimeSchemeOptions): Scheme {
+  const options = { ...given, isUsable: remembered(canBeSealedFor, MOST_CERTIFICATES) }
   return {
     name: SMIME.name,
     detect: (fields, start) => smimeContentOf(fields, start) === 'enveloped',

@@ -25,6 +25,8 @@ export interface VerificationOptions {
   readonly correspondentKeys: CorrespondentKeys
   readonly settingsOf: (domain: string) => SchemeSettings
   readonly normalizeAddress: (address: string) => string
+  /** `canBeSealedFor`, remembered: to read a certificate takes longer than all else that is done here. */
+  readonly isUsable: (certificate: Uint8Array) => boolean
   readonly log: (level: 'notice' | 'warn', message: string) => void
 }
 
@@ -89,7 +91,7 @@ export function authorDomain(fields: readonly Field[]): string {
 async function harvest(
   { signers, certificates }: Extract<SignedOutcome, { status: 'good' }>,
   identity: string,
-  { trust, clock, correspondentKeys, log }: VerificationOptions,
+  { trust, clock, correspondentKeys, isUsable, log }: VerificationOptions,
 ): Promise<void> {
   const request = { at: new Date(clock.nowMs()), address: identity }
   try {
@@ -106,7 +108,7 @@ async function harvest(
   }
 }
 
-function isUsable(certificate: Uint8Array): boolean {
+export function canBeSealedFor(certificate: Uint8Array): boolean {
   try {
     return readRecipientKey(certificate).kind !== undefined
   } catch (error) {
