@@ -1,33 +1,10 @@
 // Our own CA as it lies in the vault: its key and certificate in the section `ca` of one of its domains.
 import { PermError } from '../errors.ts'
 import { fingerprintOf, type Authority } from '../smime/ca/authority.ts'
-import { readMailKey } from '../smime/ca/mail-key.ts'
-import { formatRegister, parseRegister, type Issued, type Register } from '../smime/ca/register.ts'
+import { authoritiesIn, type OwnAuthority } from '../services/own-authorities.ts'
+import { formatRegister, type Issued, type Register } from '../smime/ca/register.ts'
 import type { VaultContents } from '../vault/contents.ts'
-import {
-  mailKeysOf,
-  WHOLE_DOMAIN,
-  withChangedMailKey,
-  withMailKey,
-  type MailKeyEntry,
-} from '../vault/mail-keys.ts'
-
-export interface OwnAuthority extends Authority {
-  /** Under which the vault has it. */
-  readonly site: string
-  readonly entry: MailKeyEntry
-}
-
-export function authoritiesIn(contents: VaultContents): readonly OwnAuthority[] {
-  return [...contents.keys()].flatMap((site) =>
-    mailKeysOf(contents, site, 'ca').flatMap((entry) => {
-      const [certificate] = entry.certificates
-      if (certificate === undefined || entry.notes === undefined) return []
-      const register = parseRegister(entry.notes)
-      return [{ site, entry, certificate, register, key: readMailKey(entry.secret) }]
-    }),
-  )
-}
+import { WHOLE_DOMAIN, withChangedMailKey, withMailKey } from '../vault/mail-keys.ts'
 
 /** The newest for the domain; without one the only one there is. PermError cli/usage if there is none. */
 export function authorityFor(contents: VaultContents, domain: string | undefined): OwnAuthority {

@@ -20,7 +20,7 @@ import {
 import { withSite } from '../vault/site.ts'
 import { formatPem, readPem } from '../x509/pem.ts'
 import { issue, withSuperseded } from './ca.ts'
-import { authoritiesIn } from './ca-session.ts'
+import { authoritiesIn } from '../services/own-authorities.ts'
 import type { Context } from './context.ts'
 import { givenPassphrase } from './key-carrier.ts'
 import { confirm } from './keys.ts'

@@ -34,6 +34,7 @@ import { meterParts } from './gauges.ts'
 import { createHostedPolicies, type HostedPolicies } from './hosted-policies.ts'
 import { createKeyExpiry, type KeyExpiry } from './key-expiry.ts'
 import { createRemoteKeys } from './kgc-keys.ts'
+import { createOwnRevocationLists, type OwnRevocationLists } from './own-authorities.ts'
 import { createOwnPublicKeys, type OwnPublicKeys } from './own-public-keys.ts'
 import { meteredCache, meteredStore } from './metered.ts'
 import {
@@ -70,6 +71,7 @@ export interface Services {
   readonly keyExpiry: KeyExpiry
   /** What others may have of our own. */
   readonly ownPublicKeys: OwnPublicKeys
+  readonly ownRevocationLists: OwnRevocationLists
   /** For keys of our own, too. */
   readonly openPgpPool: OpenPgpPool
   readonly schemes: readonly Scheme[]
@@ -235,6 +237,7 @@ export function createServices({ settings, environment, clock, log }: ServicesOp
     correspondentKeys,
     keyExpiry,
     ownPublicKeys: createOwnPublicKeys({ keyRing, formats }),
+    ownRevocationLists: createOwnRevocationLists({ keyRing, clock }),
     openPgpPool,
     threads: createThreadMemory(settings, store, clock, log),
     held,

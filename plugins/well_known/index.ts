@@ -1,5 +1,5 @@
 // hisho/well_known: what our own domains publish, over HTTP, for a proxy that has the certificates of ibemail.<domain>,
-// mta-sts.<domain> and openpgpkey.<domain>.
+// mta-sts.<domain> and openpgpkey.<domain>; and the lists of our own CA.
 import type { HttpHost, Next, Plugin } from '../../lib/haraka/api.ts'
 import { CONT } from '../../lib/haraka/api.ts'
 import { logTo } from '../../lib/haraka/hook.ts'
@@ -7,6 +7,7 @@ import { liveSettings } from '../../lib/haraka/live-settings.ts'
 import { readIni, servicesOf } from '../../lib/haraka/process.ts'
 import { registerWithoutGate } from '../../lib/haraka/registration.ts'
 import { keyPages } from '../../lib/haraka/well-known-keys.ts'
+import { revocationListPages } from '../../lib/haraka/well-known-lists.ts'
 import { parameterText, policyText } from '../../lib/haraka/well-known-texts.ts'
 import { createWellKnown, warnUnlessListening } from '../../lib/haraka/well-known.ts'
 import { parseWellKnownPluginSettings } from '../../lib/services/plugin-settings.ts'
@@ -30,7 +31,7 @@ export function serve_records(this: Plugin, next: Next, server: HttpHost): void 
   server.http.app.use(
     createWellKnown({
       texts: [parameterText(services), policyText(services)],
-      pages: [keyPages(services)],
+      pages: [keyPages(services), revocationListPages(services)],
       settings: () => settings.current(),
       log: logTo(this),
     }),

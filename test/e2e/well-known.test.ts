@@ -1,7 +1,10 @@
 // ibemail.txt through the HTTP listener of a real Haraka, by names that are right, wrong and forged.
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
+import { get, type IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -14,11 +17,14 @@ import {
 } from '../../lib/vault/contents.ts'
 import { SecretBytes } from '../../lib/crypto/secret-bytes.ts'
 import { webPlacesOf } from '../../lib/key-directory/names.ts'
+import { collect } from '../../lib/mail/message.ts'
 import { withMailKey } from '../../lib/vault/mail-keys.ts'
+import { formatPem } from '../../lib/x509/pem.ts'
 import { hisho } from '../cli/site.ts'
 import { newKey, startPool, type TestKey } from '../openpgp/world.ts'
 import { startDnsServer, type DnsServer } from '../support/dns-server.ts'
 import { freePort, startHaraka, type Files, type Haraka } from '../support/haraka.ts'
+import { peer } from '../support/peers.ts'
 import { makeSite, siteEnvironment, siteFiles, vaultBytes, type SiteKeys } from '../support/site.ts'
 
 const PLUGINS = ['rcpt_to.in_host_list', 'hisho/decrypt', 'hisho/well_known', 'queue/smtp_forward']
@@ -52,6 +58,23 @@ function requestOf(
 ): string {
   const fields = hosts.map((host) => `Host: ${host}\r\n`).join('')
   return `${method} ${target} HTTP/1.1\r\n${fields}${more}Connection: close\r\n\r\n`
+}
+
+interface Response {
+  readonly status: number | undefined
+  readonly type: string | undefined
+  readonly body: Buffer
+}
+
+async function httpGet(port: number, host: string, path: string): Promise<Response> {
+  const asking = get({ host: '127.0.0.1', port, path, headers: { Host: `${host}:80` } })
+  const [response] = (await once(asking, 'response')) as [IncomingMessage]
+  const body = Buffer.from(await collect(response))
+  return { status: response.statusCode, type: response.headers['content-type'], body }
+}
+
+function asPem(list: Uint8Array): string {
+  return formatPem('X509 CRL', list)
 }
 
 describe('a Haraka with hisho/well_known', () => {
@@ -302,6 +325,56 @@ describe('a Haraka with hisho/well_known', () => {
     assert.deepEqual(after.body.trimEnd().split('\n'), lines.slice(1))
     assert.deepEqual(after.body.trimEnd().split('\n'), await recordsInShow())
   })
+
+  it(
+    'the list of our own CA lies where its certificates say, and what is revoked is in it at once',
+    { skip: peer('openssl', 'openssl') },
+    async () => {
+      const command = async (...args: readonly string[]): Promise<string> => {
+        const env = siteEnvironment(keys)
+        const { code, text } = await hisho(['--haraka', haraka.directory, 'ca', ...args], { env })
+        assert.equal(code, 0, text)
+        return text
+      }
+      const url = 'http://crl.a.example/lists/a.example.crl'
+      const file = (name: string): string => join(haraka.directory, name)
+      const list = (path = '/lists/a.example.crl', host = 'crl.a.example'): Promise<Response> =>
+        httpGet(port, host, path)
+      const check = (): string => {
+        const args = ['verify', '-crl_check', '-CAfile', file('root'), '-CRLfile', file('crl')]
+        return spawnSync('openssl', [...args, file('own')]).stderr.toString()
+      }
+      const before = (await askUntil(({ status }) => status === 200)).body
+      writeFileSync(file('root'), await command('init', '--domain', 'a.example', '--crl-url', url))
+      writeFileSync(file('own'), await command('issue', '--domain', 'a.example', '--user', 'alice'))
+      const fetched = async (isNew: (body: Buffer) => boolean): Promise<Buffer> => {
+        for (let tries = 0; tries < 200; tries++) {
+          const { status, type, body } = await list()
+          if (status === 200 && isNew(body)) {
+            assert.equal(type, 'application/pkix-crl')
+            return body
+          }
+          await new Promise((resolve) => setTimeout(resolve, 100))
+        }
+        return assert.fail('no list')
+      }
+      const first = await fetched(() => true)
+      writeFileSync(file('crl'), asPem(first))
+      assert.equal(check(), '')
+      const [{ id }] = JSON.parse(await command('list', '--json')) as [{ id: string }]
+      await command('revoke', id, '--reason', 'keyCompromise')
+      writeFileSync(file('crl'), asPem(await fetched((body) => !body.equals(first))))
+      assert.match(check(), /certificate revoked/)
+      for (const [path, host] of [
+        ['/lists/a.example.crl', 'crl.b.example'],
+        ['/lists/b.example.crl', 'crl.a.example'],
+        ['/a.example.crl', 'crl.a.example'],
+      ] as const)
+        assert.equal((await list(path, host)).status, 404)
+      assert.equal((await ask()).body, before)
+      await setVault(contents)
+    },
+  )
 
   it('a vault that is broken while it runs leaves the records as they were', async () => {
     const { body } = await ask()

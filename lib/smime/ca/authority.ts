@@ -180,7 +180,8 @@ export function publishList(
   { key, certificate, register }: Authority,
   { days, nowMs }: { readonly days: number; readonly nowMs: number },
 ): PublishedList {
-  const number = register.listNumber + 1
+  // RFC 5280 section 5.2.3: it grows, whoever of those that have the key makes the next list.
+  const number = Math.max(register.listNumber + 1, Math.floor(nowMs / 1000))
   const list = formatRevocationList(
     {
       issuer: parseCertificate(certificate).subject,
