@@ -1,10 +1,19 @@
 // How much memory a scheme takes for a large message above what it takes for a small one: each in a process of its own, all
 // threads counted. With arguments it is that process.
 import { spawnSync } from 'node:child_process'
-import { createReadStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  createReadStream,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { collect, messageBytes, readMessage, type ByteSource } from '../lib/mail/message.ts'
+import { messageBytes, readMessage, type ByteSource } from '../lib/mail/message.ts'
 import { CONTENDERS } from './contenders.ts'
 import { message } from './gateway.ts'
 import type { Row } from './report.ts'
@@ -54,11 +63,13 @@ async function measure(at: number, operation: Operation): Promise<Growth> {
   const folder = mkdtempSync(join(tmpdir(), 'hisho-bench-'))
   const contender = await CONTENDERS[at]!(folder)
   try {
-    const work = operation === 'seal' ? await seals(contender) : await opens(contender, folder)
-    for (let round = 0; round < 5; round++) await work(SMALL)
+    const work = operation === 'seal' ? seals(contender) : opens(contender, folder)
+    await work.prepare(SMALL)
+    for (let round = 0; round < 5; round++) await work.run(SMALL)
+    const before = process.memoryUsage.rss() // nothing large was here yet
+    await work.prepare(LARGE)
     resetPeak()
-    const before = process.memoryUsage.rss()
-    await work(LARGE)
+    await work.run(LARGE)
     return { name: contender.name, bytes: Math.max(0, peakBytes() - before) }
   } finally {
     await contender.close?.()
@@ -66,24 +77,32 @@ async function measure(at: number, operation: Operation): Promise<Growth> {
   }
 }
 
-type Work = (sizeBytes: number) => Promise<void>
-
-async function seals(contender: Contender): Promise<Work> {
-  return async (sizeBytes) => drain(await sealing(contender, made(sizeBytes)))
+interface Work {
+  prepare(sizeBytes: number): Promise<void>
+  run(sizeBytes: number): Promise<void>
 }
 
-async function opens(contender: Contender, folder: string): Promise<Work> {
-  const files = new Map<number, string>()
-  for (const size of [SMALL, LARGE]) {
-    const file = join(folder, `sealed-${size}`)
-    writeFileSync(file, await collect(await sealing(contender, made(size))))
-    files.set(size, file)
+function seals(contender: Contender): Work {
+  return {
+    prepare: async () => {},
+    run: async (sizeBytes) => drain(await sealing(contender, made(sizeBytes))),
   }
-  return async (sizeBytes) => {
-    const source = createReadStream(files.get(sizeBytes)!, { highWaterMark: PIECE })
-    const opening = await contender.scheme.open(await readMessage(source), [BOB])
-    if (opening.status !== 'opened') throw new Error(opening.reason)
-    await drain(messageBytes(opening.message))
+}
+
+function opens(contender: Contender, folder: string): Work {
+  const fileOf = (sizeBytes: number): string => join(folder, `sealed-${sizeBytes}`)
+  return {
+    async prepare(sizeBytes) {
+      const file = openSync(fileOf(sizeBytes), 'w')
+      for await (const piece of await sealing(contender, made(sizeBytes))) writeSync(file, piece)
+      closeSync(file)
+    },
+    async run(sizeBytes) {
+      const source = createReadStream(fileOf(sizeBytes), { highWaterMark: PIECE })
+      const opening = await contender.scheme.open(await readMessage(source), [BOB])
+      if (opening.status !== 'opened') throw new Error(opening.reason)
+      await drain(messageBytes(opening.message))
+    },
   }
 }
 

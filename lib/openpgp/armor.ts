@@ -1,6 +1,7 @@
 // ASCII armor, RFC 9580 section 6. The library's own is many times slower on messages of megabytes.
 import { PermError } from '../errors.ts'
 import { base64Of } from '../mail/base64-body.ts'
+import { keepOnly, LARGE_BYTES } from '../mail/large-bytes.ts'
 import { mayHaveChecksum } from './packets.ts'
 
 export type ArmorType = 'MESSAGE' | 'PUBLIC KEY BLOCK' | 'PRIVATE KEY BLOCK' | 'SIGNATURE'
@@ -53,6 +54,18 @@ const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
 
 /** The one block of a text, and nothing else but white space around it. PermError openpgp/decrypt, always with the same text. */
 export function readArmor(type: ArmorType, text: Uint8Array): Uint8Array {
+  const block = blockIn(type, text)
+  return decode(block, Buffer.from(new ArrayBuffer(Math.ceil((block.length * 3) / 4))))
+}
+
+/** As `readArmor`; of a large array what comes out takes the place of the text. */
+export function takeArmor(type: ArmorType, text: Uint8Array): Uint8Array {
+  if (text.length < LARGE_BYTES) return readArmor(type, text)
+  const block = blockIn(type, text)
+  return keepOnly(decode(block, block))
+}
+
+function blockIn(type: ArmorType, text: Uint8Array): Buffer {
   const all = bufferOf(text)
   const head = `-----BEGIN PGP ${type}-----`
   const end = all.lastIndexOf(`-----END PGP ${type}-----`)
@@ -60,8 +73,8 @@ export function readArmor(type: ArmorType, text: Uint8Array): Uint8Array {
   const tail = all.subarray(end + head.length - 2).toString('latin1', 0, 1024)
   if (start === -1 || end < start || !isBlank(all.subarray(0, start)) || tail.trim() !== '')
     throw damaged()
-  const block = all.subarray(start + head.length, end)
-  return decode(withoutHeaders(block))
+  const block = withoutHeaders(all.subarray(start + head.length, end))
+  return block.subarray(0, block.length - checksumBytes(block))
 }
 
 /** Armor headers (`Version: ...`) end at an empty line, RFC 9580 section 6.2.2. */
@@ -72,37 +85,39 @@ function withoutHeaders(block: Buffer): Buffer {
   return block.subarray(empty[0].length)
 }
 
-function decode(block: Buffer): Uint8Array {
-  const text = block.subarray(0, block.length - checksumBytes(block))
-  const bytes = decodeLines(text) ?? decodeAny(text)
-  if (!bytes || bytes.length === 0) throw damaged()
-  return bytes
-}
-
 /**
- * Lines of whole groups of letters and nothing else, which is what programs write; undefined: it is not that. In steps, so
- * that there is never a second copy of a large message.
+ * In steps: there is never a second copy of a large message, and `target` may be the text itself. Lines of whole groups of
+ * letters, which is what programs write, are read as they are.
  */
-function decodeLines(text: Buffer): Buffer | undefined {
-  const bytes = Buffer.from(new ArrayBuffer(Math.floor((countLetters(text) * 3) / 4)))
+function decode(text: Buffer, target: Buffer): Uint8Array {
   let length = 0
+  let rest = ''
   for (let from = 0; from < text.length;) {
     const end = text.indexOf(LF, from + STEP_BYTES)
     const to = end === -1 ? text.length : end + 1
-    const written = bytes.write(text.toString('latin1', from, to), length, 'base64')
-    if (to < text.length && written % 3 !== 0) return undefined
-    length += written
+    const expected = (countLetters(text.subarray(from, to)) * 3) / 4
+    const lines = text.toString('latin1', from, to) // before it is written over
     from = to
+    const written = rest === '' ? target.write(lines, length, 'base64') : -1
+    // Node skips what is no letter, and then there are too few.
+    if (written === expected) {
+      length += written
+      continue
+    }
+    const letters = rest + lines.replaceAll(/\s+/g, '')
+    const whole = to < text.length ? letters.length - (letters.length % 4) : letters.length
+    length += writeLetters(letters.slice(0, whole), target, length)
+    rest = letters.slice(whole)
   }
-  // Node skips what is no letter, and then there are too few.
-  return length === bytes.length ? bytes : undefined
+  if (length === 0) throw damaged()
+  return target.subarray(0, length)
 }
 
-function decodeAny(text: Buffer): Buffer | undefined {
-  const whole = text.toString('latin1')
-  const bytes = Buffer.from(whole, 'base64')
-  const letters = whole.replaceAll(/[\s=]+/g, '').length
-  return bytes.length === Math.floor((letters * 3) / 4) ? bytes : undefined
+function writeLetters(letters: string, target: Buffer, at: number): number {
+  const written = target.write(letters, at, 'base64')
+  const count = letters.replaceAll('=', '').length
+  if (written !== Math.floor((count * 3) / 4)) throw damaged()
+  return written
 }
 
 /** One that is wrong is no reason to refuse: what matters is inside, and says so (RFC 9580 section 6.1). */

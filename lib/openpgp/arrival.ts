@@ -1,6 +1,7 @@
 // A message that arrives: opened by our own keys, for those whom it was meant for.
 import { PermError } from '../errors.ts'
 import { fieldsNamed, formatQuoted } from '../mail/header.ts'
+import { LARGE_BYTES, piecesOf } from '../mail/large-bytes.ts'
 import { closeBody, readMessage, type Message } from '../mail/message.ts'
 import { mailboxesIn } from '../mail/address.ts'
 import { isNamedInside } from '../mail/binding.ts'
@@ -30,9 +31,12 @@ export async function openFor(
   try {
     const bytes = await readEncrypted(message)
     const { keys } = options
-    const held = await keys.contents()
+    // What is large is given away at the first try.
+    const isLarge = bytes.length >= LARGE_BYTES
+    const held = await (isLarge ? keys.latest() : keys.contents())
     const found = await openWith(bytes, held, message, addresses, options)
     if (found) return await release(found, message, options)
+    if (isLarge) return CLOSED
     // An operator may have put the key there just now.
     const latest = await keys.latest()
     if (latest === held) return CLOSED
@@ -67,11 +71,11 @@ async function openWith(
     openPgpSettings(settingsOf(partsOf(author).domain.toLowerCase())).legacy
   const secretKeys = copies(candidates.map(({ key }) => key.secret))
   try {
-    const opened = await pool.run('open', {
-      message: bytes,
-      secretKeys,
-      weakCiphers: isLegacy ? 'open' : 'refuse',
-    })
+    const opened = await pool.run(
+      'open',
+      { message: bytes, secretKeys, weakCiphers: isLegacy ? 'open' : 'refuse' },
+      bytes.length >= LARGE_BYTES ? 'give' : 'keep',
+    )
     const openers = candidates.filter(({ key }) => opened.openers.includes(key.id))
     return { opened, openers }
   } catch (error) {
@@ -87,7 +91,8 @@ async function release(
   outer: Message,
   options: ArrivalOptions,
 ): Promise<Opening> {
-  const entity = await readMessage([opened.content])
+  const { content, signatures, digests } = opened
+  const entity = await readMessage(piecesOf(content))
   const restored = await restoreEntity(outer.fields, entity)
   const meant = openers.flatMap(({ isOfDomain, addresses }) =>
     isOfDomain ? addresses.filter((one) => isNamedInside(one, restored, options)) : addresses,
@@ -98,8 +103,8 @@ async function release(
   }
   const signature = await judgeAuthor(
     {
-      content: opened.content,
-      signatures: opened.signatures,
+      ...(content.length < LARGE_BYTES ? { content } : { content: new Uint8Array(), digests }),
+      signatures,
       fields: restored.message.fields,
       ...(restored.fromMismatch && { doubt: 'the author inside is not the one outside' }),
     },

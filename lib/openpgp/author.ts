@@ -21,6 +21,8 @@ export interface AuthorOptions {
 
 export interface SignedContent {
   readonly content: Uint8Array
+  /** Of large content, in its place: what each signature is over. */
+  readonly digests?: readonly Uint8Array[]
   /** Packets, one after the other. */
   readonly signatures: Uint8Array
   /** Of the message with this content. */
@@ -38,7 +40,7 @@ export async function judgeAuthor(
 }
 
 async function resultOf(signed: SignedContent, options: AuthorOptions): Promise<SignatureResult> {
-  const { content, signatures } = signed
+  const { content, signatures, digests } = signed
   if (signatures.length === 0) return { status: 'none' }
   try {
     const author = authorOf(signed.fields, options)
@@ -47,6 +49,7 @@ async function resultOf(signed: SignedContent, options: AuthorOptions): Promise<
     const { found: facts } = await options.pool.run('verify', {
       content,
       signatures,
+      ...(digests && { digests }),
       certificates: copies(found.map(({ bytes }) => bytes)),
     })
     if (facts.length === 0)

@@ -24,6 +24,7 @@ export interface OpenPgpJobs {
   }) => Promise<{ packets: readonly Uint8Array[] }>
   /** PermError openpgp/decrypt, with one text whatever the reason. */
   readonly open: (args: {
+    /** Overwritten, if it is large. */
     message: Uint8Array
     secretKeys: readonly Uint8Array[]
     weakCiphers: 'open' | 'refuse'
@@ -32,6 +33,8 @@ export interface OpenPgpJobs {
     content: Uint8Array
     signatures: Uint8Array
     certificates: readonly Uint8Array[]
+    /** In the place of content, as `open` has given them. */
+    digests?: readonly Uint8Array[]
   }) => Promise<{ found: readonly SignatureFacts[] }>
   readonly generate: (args: {
     type: KeyType

@@ -8,7 +8,7 @@ import { collect, type Message } from '../mail/message.ts'
 import { malformed } from '../mail/part-reader.ts'
 import { outerFields } from '../mail/protected-header.ts'
 import { hasProtocol, readTwoParts, type Part } from '../mail/two-parts.ts'
-import { readArmor, writeArmor } from './armor.ts'
+import { takeArmor, writeArmor } from './armor.ts'
 import { LARGEST_MESSAGE_BYTES } from './limits.ts'
 
 const PROTOCOL = 'application/pgp-encrypted'
@@ -66,7 +66,7 @@ export async function readEncrypted(message: Message): Promise<Uint8Array> {
     throw malformed('Version: only 1 is known')
   if (contentTypeOf(data.fields)?.type !== 'application/octet-stream')
     throw malformed('second part: not application/octet-stream')
-  return readArmor('MESSAGE', await withoutEncoding(data))
+  return takeArmor('MESSAGE', await withoutEncoding(data))
 }
 
 /** Armor is text: a transfer encoding is not needed, and yet some gateways put one on. */

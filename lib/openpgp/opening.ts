@@ -1,7 +1,6 @@
 // Opening a message with keys of ours. In the workers. All that can go wrong has one outcome, so that nobody learns from it.
 import { createHash, type KeyObject } from 'node:crypto'
 import {
-  decrypt,
   decryptSessionKeys,
   enums,
   Message,
@@ -14,11 +13,14 @@ import {
   type PrivateKey,
 } from 'openpgp'
 import { PermError } from '../errors.ts'
-import { cipherOf, STRONG_CIPHERS, WEAK_CIPHERS, type Cipher } from './library.ts'
-import { MOST_HIDDEN_TRIES, MOST_NAMED_TRIES, MOST_SIGNATURES } from './limits.ts'
+import { LARGE_BYTES, keepOnly } from '../mail/large-bytes.ts'
+import { contentsOf, readData, type Data } from './contents.ts'
+import { STRONG_CIPHERS, WEAK_CIPHERS, type Cipher } from './library.ts'
+import { MOST_HIDDEN_TRIES, MOST_NAMED_TRIES } from './limits.ts'
 import { findData } from './packets.ts'
 import type { ParsedKeys } from './parsed-keys.ts'
 import { rsaKeyOf, rsaSessionKey, type RsaNumbers } from './rsa-session-key.ts'
+import { digestsOf } from './signatures.ts'
 
 export interface Opened {
   readonly content: Uint8Array
@@ -31,9 +33,12 @@ export interface Opened {
   readonly sealedKeyId: string
   /** The packets, one after the other; those over the limit are left out, and the message then counts as unsigned. */
   readonly signatures: Uint8Array
+  /** Of large content: what each of them is over. */
+  readonly digests: readonly Uint8Array[]
 }
 
 interface OpenArgs {
+  /** Overwritten, if it is large. */
   readonly message: Uint8Array
   readonly secretKeys: readonly Uint8Array[]
   readonly weakCiphers: 'open' | 'refuse'
@@ -45,12 +50,12 @@ export async function open(args: OpenArgs, parsed: ParsedKeys): Promise<Opened> 
     const dataAt = findData(message)
     const keys = await parsed.secretKeys(secretKeys)
     const ciphers = [...STRONG_CIPHERS, ...(weakCiphers === 'open' ? WEAK_CIPHERS : [])]
-    const sessionKeys = await readMessage({ binaryMessage: message })
-    return await openWith(
-      attempts(sealedKeys(sessionKeys), keys),
-      message.subarray(dataAt),
-      ciphers,
-    )
+    const sessionKeys = await readMessage({
+      binaryMessage: message.subarray(0, dataAt),
+      config: { enforceGrammar: false }, // keys alone are no message
+    })
+    const data = readData(message.subarray(dataAt))
+    return await openWith(attempts(sealedKeys(sessionKeys), keys), data, ciphers)
   } catch (cause) {
     // The cause is not told: it would not cross to the other thread either.
     throw new PermError('openpgp/decrypt', 'the message does not open', { cause })
@@ -59,7 +64,7 @@ export async function open(args: OpenArgs, parsed: ParsedKeys): Promise<Opened> 
 
 async function openWith(
   tries: Iterable<Attempt>,
-  data: Uint8Array,
+  data: Data,
   ciphers: readonly Cipher[],
 ): Promise<Opened> {
   let opened: Omit<Opened, 'openers'> | undefined
@@ -176,44 +181,23 @@ function rsaKey(packet: AnyKeyPacket): KeyObject | undefined {
 }
 
 async function contentOf(
-  data: Uint8Array,
-  { data: sessionKey, algorithm }: DecryptedSessionKey,
+  data: Data,
+  sessionKey: DecryptedSessionKey,
   ciphers: readonly Cipher[],
 ): Promise<Omit<Opened, 'openers'> | undefined> {
-  const message = await readMessage({ binaryMessage: data }) // anew: the library uses it up
-  const cipher = cipherOutside(message) ?? algorithm
-  const known = ciphers.find((name) => name === cipher)
-  if (!known) return undefined
-  const result = await decrypt({
-    message,
-    sessionKeys: { data: sessionKey, algorithm: known },
-    format: 'binary',
-  }).catch(() => undefined)
-  if (!result) return undefined
-  for (const { verified } of result.signatures) verified.catch(() => {}) // asked later, with keys
+  const contents = await contentsOf(data, sessionKey, ciphers)
+  if (!contents) return undefined
+  const { content, signatures, cipher } = contents
+  const digests = content.length >= LARGE_BYTES ? await digestsOf(signatures, content) : []
   return {
-    content: result.data,
-    cipher: known,
-    isWeak: WEAK_CIPHERS.includes(known),
+    content: keepOnly(content),
+    cipher,
+    isWeak: WEAK_CIPHERS.includes(cipher),
     sealedKeyId: createHash('sha256')
       .update('HISHO-V2-OPENPGP-SESSION-KEY')
-      .update(sessionKey)
+      .update(sessionKey.data)
       .digest('hex'),
-    signatures: await signaturePackets(result.signatures),
+    signatures,
+    digests,
   }
-}
-
-/** A SEIPD of version 2 says it itself, and its session key does not: RFC 9580 section 5.13.2. */
-function cipherOutside(message: Message<Uint8Array>): Cipher | undefined {
-  const data = message.packets[0]
-  const number = data && 'cipherAlgorithm' in data ? data.cipherAlgorithm : undefined
-  return typeof number === 'number' ? cipherOf(number) : undefined
-}
-
-async function signaturePackets(
-  signatures: Awaited<ReturnType<typeof decrypt>>['signatures'],
-): Promise<Uint8Array> {
-  if (signatures.length > MOST_SIGNATURES) return new Uint8Array()
-  const all = await Promise.all(signatures.map(({ signature }) => signature))
-  return Buffer.concat(all.map(({ packets }) => packets.write()))
 }

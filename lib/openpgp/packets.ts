@@ -12,6 +12,9 @@ const TAG = {
   seipd: 18,
   aead: 20,
   padding: 21,
+  signature: 2,
+  onePass: 4,
+  literal: 11,
 } as const
 
 interface Packet {
@@ -92,6 +95,56 @@ export function mayHaveChecksum(bytes: Uint8Array): boolean {
     if (!(error instanceof PermError)) throw error
   }
   return true
+}
+
+export interface PlainPackets {
+  /** What the literal data packet holds, in its pieces. */
+  readonly content: readonly Uint8Array[]
+  /** Whole packets. */
+  readonly signatures: readonly Uint8Array[]
+}
+
+/**
+ * A literal data packet alone, or between signatures of one pass: RFC 9580 section 10.3. undefined: anything else, such as what
+ * is compressed.
+ */
+export function readPlain(bytes: Uint8Array): PlainPackets | undefined {
+  const signatures: Uint8Array[] = []
+  let content: Uint8Array[] | undefined
+  let announced = 0
+  for (let at = 0; at < bytes.length;) {
+    const { tag, end } = readPacket(bytes, at)
+    if (tag === TAG.onePass && !content) announced++
+    else if (tag === TAG.literal && !content) content = literalContent(bodyPieces(bytes, at))
+    else if (tag === TAG.signature && content) signatures.push(bytes.subarray(at, end))
+    else return undefined
+    at = end
+  }
+  return content && announced === signatures.length ? { content, signatures } : undefined
+}
+
+/** RFC 9580 section 5.9: a format, a name with its length, and a date stand before it. */
+function literalContent([first = new Uint8Array(), ...more]: readonly Uint8Array[]): Uint8Array[] {
+  const start = 2 + byteAt(first, 1) + 4
+  if (start > first.length) throw refused() // the first piece has 512 octets, or is the only one
+  return [first.subarray(start), ...more]
+}
+
+/** What the packet that begins there holds, in the pieces in which it came. */
+export function bodyPieces(bytes: Uint8Array, from: number): Uint8Array[] {
+  const { body, end } = readPacket(bytes, from)
+  if ((byteAt(bytes, from) & 0x40) === 0) return [bytes.subarray(body, end)]
+  const pieces: Uint8Array[] = []
+  for (let at = from + 1; ;) {
+    const first = byteAt(bytes, at)
+    const start = at + lengthSize(first)
+    if (first < 224 || first === 255) {
+      pieces.push(bytes.subarray(start, end))
+      return pieces
+    }
+    at = start + 2 ** (first & 0x1f)
+    pieces.push(bytes.subarray(start, at))
+  }
 }
 
 /** RFC 9580 section 4.2.1: one length, or pieces of powers of two and then one length. */

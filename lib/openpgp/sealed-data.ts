@@ -2,11 +2,12 @@
 import { createCipheriv, createHash, randomBytes } from 'node:crypto'
 import { runInPlace } from '../crypto/in-place.ts'
 
-const BLOCK_BYTES = 16
+export const CFB_BLOCK_BYTES = 16
 const TAG = { onePass: 4, literal: 11, seipd: 18, mdc: 19 } as const
 const MDC_BYTES = 20
 
-const CFB = { aes128: 'aes-128-cfb', aes192: 'aes-192-cfb', aes256: 'aes-256-cfb' } as const
+export const CFB = { aes128: 'aes-128-cfb', aes192: 'aes-192-cfb', aes256: 'aes-256-cfb' } as const
+const KEY_BYTES = { aes128: 16, aes192: 24, aes256: 32 } as const
 
 export interface SessionKey {
   readonly algorithm: keyof typeof CFB
@@ -15,6 +16,10 @@ export interface SessionKey {
 
 export function hasCfb(algorithm: string): algorithm is SessionKey['algorithm'] {
   return Object.hasOwn(CFB, algorithm)
+}
+
+export function isOfItsLength({ algorithm, data }: SessionKey): boolean {
+  return data.length === KEY_BYTES[algorithm]
 }
 
 export interface SignaturePackets {
@@ -28,7 +33,7 @@ export function sealData(
   packets: SignaturePackets | undefined,
   { algorithm, data }: SessionKey,
 ): [Uint8Array, Uint8Array, Uint8Array] {
-  const random = randomBytes(BLOCK_BYTES)
+  const random = randomBytes(CFB_BLOCK_BYTES)
   const literal = literalFields()
   const start = Buffer.concat([
     random,
@@ -41,16 +46,17 @@ export function sealData(
   const hash = createHash('sha1').update(start).update(content)
   for (const bytes of before) hash.update(bytes)
   const end = Buffer.concat([...before, hash.digest()])
-  const cipher = createCipheriv(CFB[algorithm], data, Buffer.alloc(BLOCK_BYTES))
-  const length = 1 + start.length + content.length + end.length
-  const head = Buffer.concat([
-    packetStart(TAG.seipd, length),
-    Uint8Array.of(1),
-    cipher.update(start),
-  ])
+  const cipher = createCipheriv(CFB[algorithm], data, Buffer.alloc(CFB_BLOCK_BYTES))
+  const length = start.length + content.length + end.length
+  const head = Buffer.concat([seipdStart(length), cipher.update(start)])
   start.fill(0)
   runInPlace(cipher, content)
   return [head, content, Buffer.concat([cipher.update(end), cipher.final()])]
+}
+
+/** What stands before so many octets of ciphertext. */
+export function seipdStart(length: number): Uint8Array {
+  return Buffer.concat([packetStart(TAG.seipd, 1 + length), Uint8Array.of(1)])
 }
 
 /** RFC 9580 section 5.9: binary, without a name and without a date. */

@@ -9,6 +9,7 @@ import {
   type Key,
   SignaturePacket,
 } from 'openpgp'
+import { digestFor } from './digests.ts'
 import { MOST_SIGNATURES } from './limits.ts'
 import type { ParsedKeys } from './parsed-keys.ts'
 
@@ -24,6 +25,8 @@ interface VerifyArgs {
   readonly content: Uint8Array
   readonly signatures: Uint8Array
   readonly certificates: readonly Uint8Array[]
+  /** What each of the signatures is over, in the place of content. */
+  readonly digests?: readonly Uint8Array[]
 }
 
 /** Of content that has none, or whose signatures are none or too many: nothing. */
@@ -31,7 +34,21 @@ export async function verify(args: VerifyArgs, parsed: ParsedKeys): Promise<Sign
   const packets = await packetsOf(args.signatures)
   if (packets.length === 0 || packets.length > MOST_SIGNATURES) return []
   const keys = await parsed.certificates(args.certificates)
+  packets.forEach((packet, at) => useDigest(packet, args.digests?.[at]))
   return Promise.all(packets.map((packet) => factsOf(packet, keys, args.content)))
+}
+
+/** The library then takes it for what it has hashed while the content passed by. */
+function useDigest(packet: SignaturePacket, digest: Uint8Array | undefined): void {
+  if (digest) Object.assign(packet, { hashed: digest })
+}
+
+/** For `verify`, from whoever has the content. */
+export async function digestsOf(
+  signatures: Uint8Array,
+  content: Uint8Array,
+): Promise<Uint8Array[]> {
+  return (await packetsOf(signatures)).map((packet) => digestFor(packet, content))
 }
 
 async function packetsOf(bytes: Uint8Array): Promise<readonly SignaturePacket[]> {
