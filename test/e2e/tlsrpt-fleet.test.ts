@@ -98,7 +98,7 @@ describe('two Harakas and one Redis', { skip: redisMissing }, () => {
   /** In the end, and not one more. */
   const allCounted = async (day: Day, wanted: readonly string[]): Promise<void> => {
     const isThere = async (): Promise<boolean> => String(await counted(day)) === String(wanted)
-    await until(isThere, `${wanted}`).catch(() => {})
+    await until(isThere, wanted.join()).catch(() => {})
     assert.deepEqual(await counted(day), wanted)
   }
   const left = (): readonly string[] =>

@@ -197,6 +197,8 @@ describe('reports on TLS that arrive', () => {
     )
     assert.equal((await fetch(`http://127.0.0.1:${http}/tlsrpt`)).status, 405)
     assert.equal((await fetch(`http://127.0.0.1:${http}/tlsrpt/x`)).status, 404)
+    // Nobody has asked for hisho/metrics.
+    assert.equal((await fetch(`http://127.0.0.1:${http}/metrics`)).status, 404)
     // The answer may come while the rest is still on its way.
     const long = await post(Buffer.alloc(2_200_000), 'application/tlsrpt+gzip').catch(
       () => undefined,

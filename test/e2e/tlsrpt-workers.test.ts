@@ -83,10 +83,15 @@ describe('two workers', () => {
     'hisho_tls_sessions_total{policy="no-policy-found",result="starttls-not-supported"}',
   ]
 
-  it('count the sessions of both, good and failed, and the metrics are of both', async () => {
+  it('count the sessions of both, good and failed, each once, and the metrics are of both', async () => {
     await send(2)
     await world.mta(B).waitFor(4)
     await world.mta(C).waitFor(4)
+    // Several recipients, one connection, one session.
+    const to = ['bob@b.example', 'carol@b.example', 'dave@b.example']
+    await world.send('bob@b.example', 'to three', { to })
+    const [, , , , toThree] = await world.mta(B).waitFor(5)
+    assert.deepEqual(toThree?.to, to)
     await allKept()
     const byWorker = [...(await keptBy(world.haraka.directory)).values()]
     assert.equal(byWorker.length, 2)
@@ -94,7 +99,7 @@ describe('two workers', () => {
       byWorker.every((sums) => sums.size === 2),
       'each has counted of both domains',
     )
-    assert.deepEqual([await metric(GOOD), await metric(BAD)], [4, 4])
+    assert.deepEqual([await metric(GOOD), await metric(BAD)], [5, 4])
   })
 
   it('R19: lose nothing that is kept, and count nothing twice, nor what was no failure of TLS, when one is killed with mail in hand', async () => {
@@ -106,10 +111,10 @@ describe('two workers', () => {
     process.kill(victim, 'SIGKILL')
     await world.haraka.waitForLog(/killed by signal SIGKILL/)
     world.mta(B).conduct = usual
-    await world.mta(B).waitFor(8)
+    await world.mta(B).waitFor(9)
     await world.haraka.waitForLog(/(?:worker started[^]*){3}/)
     await send(1)
-    await world.mta(B).waitFor(10)
+    await world.mta(B).waitFor(11)
     await world.mta(C).waitFor(6)
     await allKept()
     const byWorker = await keptBy(world.haraka.directory)

@@ -19,6 +19,7 @@ import { findReport } from '../../lib/tlsrpt/received/report-mail.ts'
 import { RESULT_TYPES, formatReport, type PolicyReport } from '../../lib/tlsrpt/report.ts'
 import { createSender } from '../../lib/tlsrpt/send.ts'
 import { makeAuthority, type Authority } from '../support/authority.ts'
+import { assertIsReport } from '../support/tlsrpt-schema.ts'
 
 const SUBMITTER: Submitter = {
   organization: 'A "B" Example',
@@ -96,7 +97,7 @@ describe('a report on its way', () => {
     assert.ok(words.every((word) => word.length + 12 <= 75))
   })
 
-  it('is read back by our own receiver, whatever was counted', async () => {
+  it('R12: is of the standard’s form, and is read back by our own receiver, whatever was counted', async () => {
     const name = fc.stringMatching(/^[a-z0-9]{1,10}(\.[a-z0-9]{1,10}){1,3}$/)
     const text = fc.stringMatching(/^[!-~][ -~]{0,30}[!-~]$/)
     const counted = fc.record({
@@ -125,6 +126,7 @@ describe('a report on its way', () => {
           failures,
         }))
         const letter = await letterOf(policies)
+        assertIsReport(letter.json)
         const mail = formatMail(letter, SUBMITTER, 'r@b.example', NOW_MS, 0)
         const found = findReport(Buffer.from(mail))
         assert.equal(found.status, 'found')

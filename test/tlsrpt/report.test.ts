@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { formatAddress, formatReport, type Report } from '../../lib/tlsrpt/report.ts'
+import { assertIsReport } from '../support/tlsrpt-schema.ts'
 
 const REPORT: Report = {
   organizationName: 'A Example',
@@ -44,6 +45,24 @@ interface Written {
 const written = (report: Report): Written => JSON.parse(formatReport(report)) as Written
 
 describe('a report', () => {
+  it('R12: has the members of the standard in their forms, and no other', () => {
+    assertIsReport(formatReport(REPORT))
+    const altered = (change: (report: Record<string, unknown>) => void): string => {
+      const report = JSON.parse(formatReport(REPORT)) as Record<string, unknown>
+      change(report)
+      return JSON.stringify(report)
+    }
+    const wrong = [
+      altered((report) => delete report['report-id']),
+      altered((report) => (report['version'] = 1)),
+      altered((report) => (report['policies'] = {})),
+      formatReport(REPORT).replace('5326', '"5326"'),
+      formatReport(REPORT).replace('certificate-expired', 'certificate-old'),
+      formatReport(REPORT).replace('"contact-info"', '"report-id":"x","contact-info"'),
+    ]
+    for (const text of wrong) assert.throws(() => assertIsReport(text), assert.AssertionError)
+  })
+
   it('R12: has its policies in an array, though there is one', () => {
     assert.equal(written(REPORT).policies.length, 1)
     assert.deepEqual(written({ ...REPORT, policies: [] }).policies, [])
