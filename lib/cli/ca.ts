@@ -1,11 +1,14 @@
 // `hisho ca`: a CA of our own, for certificates of our domains and users. docs/smime.md, "Our own CA".
+import { readFile } from 'node:fs/promises'
 import { writeAtomically } from '../disk/atomic-file.ts'
+import { collect } from '../mail/message.ts'
 import {
   createAuthority,
   issueCertificate,
   publishList,
   revokeCertificate,
 } from '../smime/ca/authority.ts'
+import { readRequest } from '../smime/ca/request.ts'
 import { generateMailKey, type MailKeyType } from '../smime/ca/mail-key.ts'
 import type { RevocationReason } from '../smime/trust/revocation-reasons.ts'
 import type { VaultContents } from '../vault/contents.ts'
@@ -86,6 +89,38 @@ export async function issue(
     `certificate ${entry.id} of ${whose} is in the vault, until ${entry.expires}`,
   )
   await context.terminal.write(new TextEncoder().encode(formatPem('CERTIFICATE', certificate)))
+}
+
+export interface SignOptions {
+  readonly file: string
+  readonly domain: string
+  readonly user: string | undefined
+  readonly days: number
+}
+
+/** A certificate for a key that is somebody else's, and stays there. */
+export async function signRequest(
+  context: Context,
+  { file, domain, user = WHOLE_DOMAIN, days }: SignOptions,
+): Promise<void> {
+  const asked = readRequest(file === '-' ? await collect(process.stdin) : await readFile(file))
+  const vault = await openVault(context)
+  const authority = authorityFor(vault.contents, domain)
+  const { certificate, entry, register } = issueCertificate(authority, {
+    ...asked,
+    domain,
+    user,
+    days,
+    nowMs: context.clock.nowMs(),
+  })
+  await vault.save(withRegister(vault.contents, authority, register))
+  const whose = user === WHOLE_DOMAIN ? domain : `${user}@${domain}`
+  context.terminal.note(`certificate ${entry.id} of ${whose}, until ${entry.expires}`)
+  await context.terminal.write(
+    new TextEncoder().encode(
+      formatPem('CERTIFICATE', certificate) + formatPem('CERTIFICATE', authority.certificate),
+    ),
+  )
 }
 
 /** A copy in which none of the user's keys is signed with any more. */

@@ -2,7 +2,15 @@
 import { InvalidArgumentError, type Command } from 'commander'
 import { MAIL_KEY_TYPES, type MailKeyType } from '../smime/ca/mail-key.ts'
 import { REASONS, type RevocationReason } from '../smime/trust/revocation-reasons.ts'
-import { exportRoot, initAuthority, issue, listIssued, publishRevoked, revoke } from './ca.ts'
+import {
+  exportRoot,
+  initAuthority,
+  issue,
+  listIssued,
+  publishRevoked,
+  revoke,
+  signRequest,
+} from './ca.ts'
 import { exportPkcs12 } from './ca-pkcs12.ts'
 import { asDomain, collectDomains } from './options.ts'
 import type { Run } from './program.ts'
@@ -35,6 +43,19 @@ export function addCa(program: Command, run: Run): void {
     .option(...KEY)
     .action(async (options: { domain: string; user?: string; days: number; key: MailKeyType }) => {
       await run((context) => issue(context, { user: undefined, ...options }))
+    })
+  ca.command('sign')
+    .description('a certificate for a key of somebody else, who has made a request; prints it')
+    .argument('<file>', 'the request, PEM or DER; - for standard input')
+    .requiredOption(
+      '--domain <domain>',
+      'whose it is; what the request says does not count',
+      asDomain,
+    )
+    .option('--user <user>', 'the part before the @ (default: all of the domain)', asUser)
+    .option('--days <days>', 'how long it is good', asManyDays, ISSUED_DAYS)
+    .action(async (file: string, options: { domain: string; user?: string; days: number }) => {
+      await run((context) => signRequest(context, { user: undefined, file, ...options }))
     })
   ca.command('list')
     .description('what it has issued')

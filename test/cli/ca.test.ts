@@ -88,6 +88,38 @@ describe('hisho ca', () => {
     assert.ok(!text.includes(site.read('domain.pem')))
   })
 
+  it('signs a request for a key of somebody else, by the names of the command', async () => {
+    const files = ['-keyout', 'dan.key', '-out', 'dan.csr', '-nodes', '-subj', '/CN=eve@b.example']
+    openssl('req', '-new', '-newkey', 'rsa:2048', ...files)
+    const names = ['--domain', 'a.example', '--user', 'Dan', '--days', '30']
+    site.write('dan.pem', await good('ca', 'sign', 'dan.csr', ...names))
+    openssl('verify', '-purpose', 'smimesign', '-CAfile', 'root.pem', 'dan.pem')
+    assert.equal(openssl('x509', '-in', 'dan.pem', '-noout', '-email').trim(), 'dan@a.example')
+    const dan = (await issued()).find(({ user }) => user === 'dan')
+    assert.ok(dan)
+    // The vault has no key of it, and the list has it all the same.
+    assert.equal(
+      (await rows()).find(({ user }) => user === 'dan'),
+      undefined,
+    )
+    assert.equal((await site.run(['ca', 'p12', dan.id, '--out', 'dan.p12'])).code, 64)
+    await good('ca', 'revoke', dan.id)
+    site.write('dan.crl', await good('ca', 'crl'))
+    const check = ['verify', '-crl_check', '-CAfile', 'root.pem', '-CRLfile', 'dan.crl', 'dan.pem']
+    assert.throws(() => openssl(...check), /certificate revoked/)
+    site.write('broken.csr', site.read('dan.csr').replace(/.(?=\n-----END)/, '!'))
+    for (const [file, domain, code] of [
+      ['dan.csr', 'b.example', 64],
+      ['broken.csr', 'a.example', 65],
+      ['root.pem', 'a.example', 65],
+    ] as const) {
+      const { code: found } = await site.run(['ca', 'sign', file, '--domain', domain], {
+        cwd: site.path,
+      })
+      assert.equal(found, code, file)
+    }
+  })
+
   it('is for its own domains, and says what is wrong', async () => {
     for (const args of [
       ['ca', 'issue', '--domain', 'b.example'],

@@ -22,6 +22,7 @@ import {
   type MailKeyType,
 } from '../../lib/smime/ca/mail-key.ts'
 import { formatPkcs12, parsePkcs12 } from '../../lib/smime/ca/pkcs12.ts'
+import { readRequest } from '../../lib/smime/ca/request.ts'
 import { formatRegister, parseRegister } from '../../lib/smime/ca/register.ts'
 import { readLink } from '../../lib/smime/trust/chain.ts'
 import { readRevocationList } from '../../lib/smime/trust/revocation-list.ts'
@@ -109,6 +110,73 @@ describe('our own CA', () => {
       assert.equal(later.authority.register.listNumber, before.authority.register.listNumber + 1)
       assert.match(openssl('crl', '-in', 'list', '-noout', '-text'), /Key Compromise/)
     })
+
+  describe('reads a request of somebody else', () => {
+    const request = (name: string, ...newkey: readonly string[]): Buffer => {
+      const asked = ['-subj', '/CN=mallory@b.example', '-addext', 'basicConstraints=CA:true']
+      const files = ['-keyout', `${name}.key`, '-out', name, '-outform', 'DER']
+      openssl('req', '-new', '-nodes', ...newkey, ...asked, ...files)
+      return readFileSync(join(folder, name))
+    }
+    const p256 = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256'] as const
+
+    for (const [name, newkey] of [
+      ['rsa', ['-newkey', 'rsa:2048']],
+      ['rsa-pss', ['-newkey', 'rsa:2048', '-sigopt', 'rsa_padding_mode:pss']],
+      ['ec', p256],
+      ['ec', ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-384', '-sha384']],
+    ] as const)
+      it(`${newkey.join(' ')}: takes its key, and no word of it`, async () => {
+        const authority = await newAuthority()
+        const der = request(`${name}.csr`, ...newkey)
+        const asked = readRequest(der)
+        const pem = formatPem('NEW CERTIFICATE REQUEST', der)
+        assert.deepEqual(readRequest(Buffer.from(`Here it is:\n${pem}`)), asked)
+        const { certificate } = issueCertificate(authority, {
+          ...asked,
+          domain: 'a.example',
+          user: 'alice',
+          days: 1,
+          nowMs: NOW,
+        })
+        put('root', 'CERTIFICATE', authority.certificate)
+        put('signed', 'CERTIFICATE', certificate)
+        const verify = ['verify', '-x509_strict', '-purpose', 'smimesign', '-CAfile', 'root']
+        assert.equal(openssl(...verify, 'signed').trim(), 'signed: OK')
+        const text = openssl('x509', '-in', 'signed', '-noout', '-text')
+        assert.doesNotMatch(text, /mallory|CA:TRUE/)
+        assert.match(text, /email:alice@a\.example/)
+        const published = openssl('pkey', '-in', `${name}.csr.key`, '-pubout')
+        assert.equal(openssl('x509', '-in', 'signed', '-noout', '-pubkey'), published)
+      })
+
+    it('and refuses a weak key, one that cannot be encrypted for, and what it has not signed', () => {
+      const isRefused = (error: unknown): boolean =>
+        error instanceof PermError && error.code === 'smime/certificate'
+      const weak = [
+        request('weak', '-newkey', 'rsa:1024'),
+        request('curve', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:secp256k1'),
+        request('ed25519', '-newkey', 'ed25519'),
+      ]
+      for (const der of weak) assert.throws(() => readRequest(der), isRefused)
+      const good = request('good', ...p256)
+      const pem = formatPem('CERTIFICATE REQUEST', good)
+      assert.throws(() => readRequest(Buffer.from(pem + pem)), isRefused)
+      assert.throws(() => readRequest(Buffer.from('rubbish')), isRefused)
+      fc.assert(
+        fc.property(fc.nat(good.length * 8 - 1), (bit) => {
+          const changed = Uint8Array.from(good)
+          changed[bit >> 3]! ^= 1 << (bit & 7)
+          assert.throws(() => readRequest(changed), isRefused)
+        }),
+      )
+      fc.assert(
+        fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+          assert.throws(() => readRequest(bytes), isRefused)
+        }),
+      )
+    })
+  })
 
   it('issues for its own domains alone, no longer than it lasts, and revokes once', async () => {
     const authority = await newAuthority()
