@@ -10,7 +10,16 @@ import { startDnsServer } from '../test/support/dns-server.ts'
 import type { Files, Haraka } from '../test/support/haraka.ts'
 import { hishoIni, makeSite, USER, type MailKeys, type SiteKeys } from '../test/support/site.ts'
 import type { Filter } from './filter-plugin.ts'
-import { capture, MAILS, message, rate, start, WARM_UPS, type Bench } from './gateway.ts'
+import {
+  capture,
+  MAILS,
+  message,
+  openingRate,
+  rate,
+  start,
+  WARM_UPS,
+  type Bench,
+} from './gateway.ts'
 import { gpg, opensslCms, type Peer } from './peers.ts'
 import { sideBySide, type Row } from './report.ts'
 
@@ -140,7 +149,8 @@ async function compareSealing(contest: Contest, bench: Bench): Promise<Row[]> {
 async function compareOpening(contest: Contest, bench: Bench): Promise<Row[]> {
   const chain = ['rcpt_to.in_host_list', 'queue/discard']
   const encrypt = ['auth/flat_file', 'hisho/encrypt', 'queue/smtp_forward']
-  const [bytes] = await capture(bench, encrypt, [BOB], 10_240, filesOfA(contest, bench))
+  const recipients = Array<string>(OURS).fill(BOB)
+  const mails = await capture(bench, encrypt, recipients, 10_240, filesOfA(contest, bench))
   const files = contest.filesB(bench.dns.port)
   return rowsOf(
     contest,
@@ -150,7 +160,7 @@ async function compareOpening(contest: Contest, bench: Bench): Promise<Row[]> {
       theirs: () => startFilter(contest, bench, 'open', chain),
       bare: () => start(bench, 'b', ['rewrite', ...chain]),
     },
-    (haraka, count) => rate(haraka, count, () => ({ to: BOB, bytes: bytes! }), false),
+    (haraka, count) => openingRate(haraka, BOB, mails.slice(0, count)),
   )
 }
 

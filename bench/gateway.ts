@@ -1,5 +1,5 @@
 // A gateway under load, and what its process needs for it.
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { DnsServer } from '../test/support/dns-server.ts'
 import { startHaraka, type Files, type Haraka } from '../test/support/haraka.ts'
@@ -90,6 +90,15 @@ export async function rate(
   return count / ((performance.now() - start) / 1000)
 }
 
+/** As `rate`, of mails that arrive, each of which it has not seen before. */
+export function openingRate(haraka: Haraka, to: string, mails: readonly Buffer[]): Promise<number> {
+  rmSync(join(haraka.directory, 'config', 'hisho.store', 'opened'), {
+    recursive: true,
+    force: true,
+  })
+  return rate(haraka, mails.length, (at) => ({ to, bytes: mails[at]! }), false)
+}
+
 export async function start(
   bench: Bench,
   domain: 'a' | 'b',
@@ -165,8 +174,11 @@ export async function capture(
         password: PASSWORD,
       })
     }
-    const deliveries = await sink.waitFor(recipients.length, 120_000)
-    return recipients.map((to) => deliveries.find((delivery) => delivery.to.includes(to))!.message)
+    const deliveries = [...(await sink.waitFor(recipients.length, 120_000))]
+    return recipients.map((to) => {
+      const at = deliveries.findIndex((delivery) => delivery.to.includes(to))
+      return deliveries.splice(at, 1)[0]!.message
+    })
   } finally {
     await sender.stop()
     await sink.close()

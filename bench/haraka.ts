@@ -10,6 +10,7 @@ import {
   gauge,
   MAILS,
   message,
+  openingRate,
   pause,
   rate,
   resetGauge,
@@ -139,12 +140,12 @@ async function benchDecrypt(bench: Bench): Promise<Row[]> {
   const ours = await start(bench, 'b', [...chain, 'hisho/decrypt', 'queue/discard'])
   const bare = await start(bench, 'b', [...chain, 'rewrite', 'queue/discard'])
   try {
-    const [bytes] = await capture(bench, ENCRYPT, ['bob@b.example'], 10_240)
-    const same = () => ({ to: 'bob@b.example', bytes: bytes! })
+    const bob = 'bob@b.example'
+    const mails = await capture(bench, ENCRYPT, Array<string>(MAILS).fill(bob), 10_240)
     const opening = await sideBySide(
       ROUNDS,
-      () => rate(ours, MAILS, same, false),
-      () => rate(bare, MAILS, same, false),
+      () => openingRate(ours, bob, mails),
+      () => openingRate(bare, bob, mails),
       WARM_UPS,
     )
     const names = Array.from({ length: 100 }, (_, at) => `cold${at}@b.example`)

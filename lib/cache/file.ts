@@ -81,8 +81,7 @@ export function createFileCache(options: FileCacheOptions): SharedCache {
     set,
     async setIfAbsent(key, value, ttlSeconds) {
       const text = textOf(key, value, ttlSeconds)
-      if ((await getEntry(key)) !== undefined) return false
-      if (ttlSeconds <= 0) return forget(key).then(() => false)
+      if (ttlSeconds <= 0) return false
       return reaching(fileOf(key), async () => {
         const linked = await linkEntry(fileOf(key), text, { lasting })
         return linked === 'done' || replaceIfOver(key, text)
