@@ -78,9 +78,13 @@ describe('two workers', () => {
     world.haraka.process.kill(signal)
     assert.deepEqual(await gone, [null, signal])
   }
-  const [GOOD, BAD] = [
+  const [GOOD, BAD, DECIDED, UNREACHED, POLICIES, AGE] = [
     'hisho_tls_sessions_total{policy="sts",result="success"}',
     'hisho_tls_sessions_total{policy="no-policy-found",result="starttls-not-supported"}',
+    'hisho_delivery_attempts_total{requirement="webpki",decision="deliver"}',
+    'hisho_delivery_attempts_total{requirement="webpki",decision="unreached"}',
+    'hisho_mta_sts_policies{mode="enforce"}',
+    'hisho_mta_sts_policy_age_seconds{statistic="oldest"}',
   ]
 
   it('count the sessions of both, good and failed, each once, and the metrics are of both', async () => {
@@ -100,6 +104,9 @@ describe('two workers', () => {
       'each has counted of both domains',
     )
     assert.deepEqual([await metric(GOOD), await metric(BAD)], [5, 4])
+    assert.deepEqual([await metric(DECIDED), await metric(POLICIES)], [5, 1])
+    const age = await metric(AGE)
+    assert.ok(age > 0 && age < 600, `${age}`)
   })
 
   it('R19: lose nothing that is kept, and count nothing twice, nor what was no failure of TLS, when one is killed with mail in hand', async () => {
@@ -107,6 +114,7 @@ describe('two workers', () => {
     world.mta(B).conduct = { greeting: '421 not now' }
     for (let at = 0; at < 4; at += 1) await world.send('bob@b.example')
     await world.haraka.waitForLog(/(?:Temp failing[^]*){4}/)
+    assert.equal(await metric(UNREACHED), 4)
     const [victim = 0] = workers()
     process.kill(victim, 'SIGKILL')
     await world.haraka.waitForLog(/killed by signal SIGKILL/)

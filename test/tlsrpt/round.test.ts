@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
-import { createLease } from '../../lib/cache/lease.ts'
+import { createLease, type Lease } from '../../lib/cache/lease.ts'
 import { createMemoryCache } from '../../lib/cache/memory.ts'
 import { createRedisCache } from '../../lib/cache/redis.ts'
 import { createRedisScripts } from '../../lib/cache/redis-scripts.ts'
@@ -19,7 +19,12 @@ import type { Letter } from '../../lib/tlsrpt/letter.ts'
 import { parseReportText } from '../../lib/tlsrpt/parse-report.ts'
 import { formatDestination, parseRecord } from '../../lib/tlsrpt/record.ts'
 import { createRedisStore } from '../../lib/tlsrpt/redis-store.ts'
-import { createReporter, NOW_KEY, type Reporter } from '../../lib/tlsrpt/reporter.ts'
+import {
+  createReporter,
+  NOW_KEY,
+  type Reporter,
+  type ReporterOptions,
+} from '../../lib/tlsrpt/reporter.ts'
 import { createRound, type RoundOptions } from '../../lib/tlsrpt/round.ts'
 import type { Session, SessionResult } from '../../lib/tlsrpt/session.ts'
 import { redisMissing, startRedis, type RedisServer } from '../support/redis-server.ts'
@@ -144,6 +149,32 @@ function node(
   }
 }
 
+const SURE: Lease = {
+  ttlSeconds: 300,
+  take: async () => true,
+  renew: async () => true,
+  release: async () => {},
+}
+
+/** Of one who is sure to be the only one. */
+function reporterOptions(made: World, store: DayStore): ReporterOptions {
+  return {
+    days: store,
+    round: createRound(roundOptions(made, store)),
+    lease: SURE,
+    store: createMemoryCache({ clock: made.clock, maxEntries: 10 }),
+    clock: made.clock,
+    log: () => {},
+    maxDelayMs: 0,
+    keepDays: 7,
+  }
+}
+
+/** Of so many domains, each of which wants a report. */
+function manyRecords(count: number): Record<string, string> {
+  return Object.fromEntries(Array.from({ length: count }, (_, at) => [`d${at}.example`, RUA]))
+}
+
 /** Until Redis can be reached again, and it is done. */
 async function eventually(work: () => Promise<boolean>): Promise<void> {
   const endMs = Date.now() + 20_000
@@ -156,13 +187,23 @@ async function eventually(work: () => Promise<boolean>): Promise<void> {
 const RUA = 'v=TLSRPTv1;rua=mailto:r@b.example'
 const folder = mkdtempSync(join(tmpdir(), 'hisho-round-'))
 let folders = 0
-after(() => rmSync(folder, { recursive: true, force: true }))
+const opened: DayStore[] = []
+after(async () => {
+  await Promise.all(opened.map((store) => store.close()))
+  rmSync(folder, { recursive: true, force: true })
+})
+
+function openFiles(directory: string): DayStore {
+  const store = createFileStore({ directory, log: () => {} })
+  opened.push(store)
+  return store
+}
 
 /** Several processes of one machine. */
 function machine(made: World, rules?: Partial<RoundOptions['rules']>): () => Node {
   const directory = join(folder, `${(folders += 1)}`)
   const shared = createFileCache({ directory: `${directory}-cache`, clock: made.clock })
-  return () => node(made, createFileStore({ directory, log: () => {} }), shared, rules)
+  return () => node(made, openFiles(directory), shared, rules)
 }
 
 const summary = (made: World): string[] =>
@@ -194,7 +235,7 @@ describe('a day is reported', () => {
 
   it('R13: not before a part of the delay that chance gives', async () => {
     const made = world({ 'b.example': RUA })
-    const store = createFileStore({ directory: join(folder, `${(folders += 1)}`), log: () => {} })
+    const store = openFiles(join(folder, `${(folders += 1)}`))
     const shared = createMemoryCache({ clock: made.clock, maxEntries: 10 })
     await node(made, store, {
       ...shared,
@@ -202,19 +243,8 @@ describe('a day is reported', () => {
       setIfAbsent: async () => true,
     }).count('b.example', 1)
     const reporter = createReporter({
-      days: store,
-      round: createRound(roundOptions(made, store)),
-      lease: {
-        ttlSeconds: 300,
-        take: async () => true,
-        renew: async () => true,
-        release: async () => {},
-      },
-      store: shared,
-      clock: made.clock,
-      log: () => {},
+      ...reporterOptions(made, store),
       maxDelayMs: 4 * 3_600_000,
-      keepDays: 7,
       random: () => 0.5,
     })
     made.clock.ms = endOf(DAY) + 2 * 3_600_000
@@ -229,7 +259,7 @@ describe('a day is reported', () => {
     const made = world({ 'b.example': RUA })
     const directory = join(folder, `${(folders += 1)}`)
     const shared = createFileCache({ directory: `${directory}-cache`, clock: made.clock })
-    const one = node(made, createFileStore({ directory, log: () => {} }), shared)
+    const one = node(made, openFiles(directory), shared)
     await one.count('b.example', 1)
     made.clock.ms = endOf(DAY) + 1000
     await one.reporter.run()
@@ -361,9 +391,7 @@ describe('a day is reported', () => {
   })
 
   it('by nobody who has lost the lease in the middle, and the next one goes on', async () => {
-    const records = Object.fromEntries(
-      Array.from({ length: 20 }, (_, at) => [`d${at}.example`, RUA]),
-    )
+    const records = manyRecords(20)
     const made = world(records)
     const open = machine(made)
     const [one, other] = [open(), open()]
@@ -376,6 +404,47 @@ describe('a day is reported', () => {
     await other.reporter.run()
     assert.equal(new Set(made.arrived.map(({ name }) => name)).size, 20)
     assert.equal(made.arrived.length, 20)
+  })
+
+  it('once, though two are sure at one time that each of them is the only one', async () => {
+    const made = world(manyRecords(30))
+    const open = machine(made)
+    const [one, other] = [open(), open()]
+    for (const name of Object.keys(made.records)) await one.count(name, 1)
+    made.clock.ms = DUE_MS
+    const both = [one, other].map(({ store }) => createReporter(reporterOptions(made, store)))
+    await Promise.all(both.map((reporter) => reporter.run()))
+    assert.equal(made.arrived.length, 30)
+    assert.equal(new Set(made.arrived.map(({ name }) => name)).size, 30)
+  })
+
+  it('no further by one whose lease cannot be renewed', async () => {
+    const made = world(manyRecords(100))
+    const one = machine(made)()
+    for (const name of Object.keys(made.records)) await one.count(name, 1)
+    made.clock.ms = DUE_MS
+    let asked: () => void = () => {}
+    const wasAsked = new Promise<void>((resolve) => (asked = resolve))
+    const renew = async (): Promise<boolean> => {
+      if (made.arrived.length < 3) return true
+      asked()
+      throw new TempError('cache/unreachable', 'away')
+    }
+    const slow = { ...roundOptions(made, one.store), atOnce: 1 }
+    const reporter = createReporter({
+      ...reporterOptions(made, one.store),
+      round: createRound({
+        ...slow,
+        send: async (letter, to) => {
+          if (made.arrived.length === 3) await wasAsked
+          return slow.send(letter, to)
+        },
+      }),
+      lease: { ...SURE, ttlSeconds: 0.03, renew },
+    })
+    await reporter.run()
+    assert.ok(made.arrived.length >= 3 && made.arrived.length < 10, `${made.arrived.length}`)
+    assert.equal(await one.store.progress(DAY), 'open')
   })
 
   it('the same day never again, though the clock is set back', async () => {
@@ -446,6 +515,18 @@ describe('a day of two machines and Redis is reported', { skip: redisMissing }, 
     await Promise.all([one.reporter.run(), other.reporter.run()])
     await Promise.all([one.reporter.run(), other.reporter.run()])
     assert.deepEqual(summary(made), ['b.example mailto:r@b.example 42 2'])
+  })
+
+  it('once, though both are sure at one time that each of them is the only one', async (t) => {
+    const made = world(manyRecords(30))
+    const open = fleet(made, t)
+    const [one, other] = [open(), open()]
+    for (const name of Object.keys(made.records)) await one.count(name, 1)
+    made.clock.ms = DUE_MS
+    const both = [one, other].map(({ store }) => createReporter(reporterOptions(made, store)))
+    await Promise.all(both.map((reporter) => reporter.run()))
+    assert.equal(made.arrived.length, 30)
+    assert.equal(new Set(made.arrived.map(({ name }) => name)).size, 30)
   })
 
   it('though the node that does it dies at midnight with its counts kept', async (t) => {
