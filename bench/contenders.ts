@@ -7,6 +7,7 @@ import { SecretBytes } from '../lib/crypto/secret-bytes.ts'
 import { createSharedKeyScheme } from '../lib/shared-key/mail-scheme.ts'
 import * as openpgp from '../test/openpgp/world.ts'
 import * as smime from '../test/smime/world.ts'
+import { ALICE, BOB } from '../test/support/scheme-mail.ts'
 import { gpg, opensslCms } from './peers.ts'
 import type { Contender } from './schemes.ts'
 
@@ -73,14 +74,14 @@ const age =
 /** Signed and sealed, opened and verified. */
 const openPgp: MakeContender = async (folder) => {
   const pool = openpgp.startPool()
-  const alice = await openpgp.newKey(pool, openpgp.ALICE)
-  const bob = await openpgp.newKey(pool, openpgp.BOB)
+  const alice = await openpgp.newKey(pool, ALICE)
+  const bob = await openpgp.newKey(pool, BOB)
   const peer = gpg(folder, alice, bob)
   return {
     name: 'openpgp (curve25519, signed)',
     scheme: openpgp.schemeOf({
       pool,
-      known: { [openpgp.ALICE]: [{ key: alice }], [openpgp.BOB]: [{ key: bob }] },
+      known: { [ALICE]: [{ key: alice }], [BOB]: [{ key: bob }] },
       own: {
         'a.example': [openpgp.ownKey('alice', alice)],
         'b.example': [openpgp.ownKey('bob', bob)],
@@ -99,7 +100,7 @@ const smimeProfile =
   (profile: 'compat' | 'modern'): MakeContender =>
   async (folder) => {
     const pool = smime.startPool()
-    const [alice, bob] = [smime.ALICE, smime.BOB].map((address) =>
+    const [alice, bob] = [ALICE, BOB].map((address) =>
       smime.certificateOf(address, { key: 'rsa3072' }),
     )
     if (!alice || !bob) throw new Error('no certificates')
@@ -107,7 +108,7 @@ const smimeProfile =
       name: `smime (${profile}, RSA-3072, signed)`,
       scheme: smime.schemeOf({
         pool,
-        known: { [smime.ALICE]: [{ certificate: alice }], [smime.BOB]: [{ certificate: bob }] },
+        known: { [ALICE]: [{ certificate: alice }], [BOB]: [{ certificate: bob }] },
         own: {
           'a.example': [smime.ownKey('alice', alice)],
           'b.example': [smime.ownKey('bob', bob)],

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { writeArmor } from '../lib/openpgp/armor.ts'
 import * as openpgp from '../test/openpgp/world.ts'
 import * as smime from '../test/smime/world.ts'
+import { ALICE, BOB } from '../test/support/scheme-mail.ts'
 import { startDnsServer } from '../test/support/dns-server.ts'
 import type { Files, Haraka } from '../test/support/haraka.ts'
 import { hishoIni, makeSite, USER, type MailKeys, type SiteKeys } from '../test/support/site.ts'
@@ -23,7 +24,6 @@ import {
 import { gpg, opensslCms, type Peer } from './peers.ts'
 import { sideBySide, type Row } from './report.ts'
 
-const BOB = 'bob@b.example'
 const OURS = MAILS
 /** It is slow, and has no compiler to warm up. */
 const THEIRS = 60
@@ -62,7 +62,7 @@ export async function benchFilters(): Promise<Row[]> {
 
 async function openPgp(folder: string): Promise<Contest> {
   const pool = openpgp.startPool()
-  const alice = await openpgp.newKey(pool, openpgp.ALICE)
+  const alice = await openpgp.newKey(pool, ALICE)
   const bob = await openpgp.newKey(pool, BOB)
   await pool.close()
   const published = ({ certificate }: openpgp.TestKey): Buffer =>
@@ -79,14 +79,14 @@ async function openPgp(folder: string): Promise<Contest> {
       'b.example': { openpgp: [entry('bob', bob)] },
     })),
     filesA: () => ({ [`config/hisho.keys/openpgp/${BOB}.asc`]: published(bob) }),
-    filesB: () => ({ [`config/hisho.keys/openpgp/${openpgp.ALICE}.asc`]: published(alice) }),
+    filesB: () => ({ [`config/hisho.keys/openpgp/${ALICE}.asc`]: published(alice) }),
     peer: gpg(folder, alice, bob),
     wanted: 20,
   }
 }
 
 async function smimeOf(folder: string): Promise<Contest> {
-  const [alice, bob] = [smime.ALICE, BOB].map((address) =>
+  const [alice, bob] = [ALICE, BOB].map((address) =>
     smime.certificateOf(address, { key: 'rsa3072' }),
   )
   if (!alice || !bob) throw new Error('no certificates')

@@ -1,7 +1,6 @@
 // The words of `hisho domains`.
 import type { Command } from 'commander'
-import type { TrustSource } from '../mail/scheme.ts'
-import { FLOORS, TRANSPORTS, type Floor, type Transport } from '../mail/transport.ts'
+import { FLOORS, TRANSPORTS } from '../mail/transport.ts'
 import {
   ENCRYPT_MODES,
   ON_LOOKUP_FAILURE,
@@ -9,14 +8,9 @@ import {
   REPLY_PLAIN,
   SIGNATURE_ACTIONS,
   UNPROVEN,
-  type EncryptMode,
-  type OnLookupFailure,
-  type OnNoKey,
-  type ReplyPlain,
-  type SignatureAction,
-  type Unproven,
 } from '../protection/domain-rule.ts'
-import { EXEMPTIONS, type Exemption } from '../protection/exemption.ts'
+import { EXEMPTIONS } from '../protection/exemption.ts'
+import type { Said } from '../protection/rule-line.ts'
 import { checkDomains, listDomains, removeDomain, setDomain } from './domains.ts'
 import {
   asExemptions,
@@ -32,20 +26,8 @@ interface Json {
   readonly json?: boolean
 }
 
-interface RuleOptions {
-  readonly encrypt?: EncryptMode
-  readonly schemes?: readonly string[]
+interface RuleOptions extends Said {
   readonly set?: Readonly<Record<string, unknown>>
-  readonly onLookupFailure?: OnLookupFailure
-  readonly onNoKey?: OnNoKey
-  readonly replyPlain?: ReplyPlain
-  readonly exempt?: readonly Exemption[]
-  readonly paramsTrust?: readonly TrustSource[]
-  readonly missingSignature?: SignatureAction
-  readonly failedSignature?: SignatureAction
-  readonly unproven?: Unproven
-  readonly transport?: Transport
-  readonly floor?: Floor
   readonly unset?: readonly string[]
 }
 

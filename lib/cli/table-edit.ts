@@ -2,39 +2,14 @@
 import { readFile } from 'node:fs/promises'
 import { PermError } from '../errors.ts'
 import { normalizeDomain } from '../ibe/mail-domain.ts'
-import type { TrustSource } from '../mail/scheme.ts'
-import type { Floor, Transport } from '../mail/transport.ts'
 import { asPattern, isAddressPattern } from '../protection/domain-pattern.ts'
-import type {
-  EncryptMode,
-  OnLookupFailure,
-  OnNoKey,
-  ReplyPlain,
-  SignatureAction,
-  Unproven,
-} from '../protection/domain-rule.ts'
-import type { Exemption } from '../protection/exemption.ts'
 import { parseDomainTable } from '../protection/domain-table.ts'
 import { SCHEME_KINDS } from '../services/schemes.ts'
 import { writeAtomically } from '../disk/atomic-file.ts'
 import { parseYaml } from '../yaml/document.ts'
 
-export interface RuleChange {
-  /** Keys of schemes. `undefined` takes a key away, here and below. */
-  readonly [setting: string]: unknown
-  readonly encrypt?: EncryptMode
-  readonly schemes?: readonly string[]
-  readonly on_lookup_failure?: OnLookupFailure
-  readonly on_no_key?: OnNoKey
-  readonly reply_plain?: ReplyPlain
-  readonly exempt?: readonly Exemption[]
-  readonly params_trust?: readonly TrustSource[]
-  readonly missing_signature?: SignatureAction
-  readonly failed_signature?: SignatureAction
-  readonly unproven?: Unproven
-  readonly transport?: Transport
-  readonly floor?: Floor
-}
+/** Keys of a line as they are written there; `undefined` takes one away. What comes out is checked as any table is. */
+export type RuleChange = Readonly<Record<string, unknown>>
 
 type Edit = (text: string, file: string) => string
 

@@ -6,20 +6,8 @@ import { generateKey, type KeyOptions } from 'openpgp'
 import { readArmor, writeArmor } from '../../lib/openpgp/armor.ts'
 import type { OpenPgpPool } from '../../lib/openpgp/openpgp.ts'
 import { bytesOf, latin1 } from '../mail/pieces.ts'
-import {
-  ALICE,
-  BOB,
-  keyOf,
-  letter,
-  opened,
-  ownKey,
-  schemeOf,
-  sealed,
-  startPool,
-  statusOf,
-  textOf,
-  type TestKey,
-} from '../openpgp/world.ts'
+import { keyOf, ownKey, schemeOf, startPool, statusOf, type TestKey } from '../openpgp/world.ts'
+import { ALICE, BOB, letter, opened, sealed, textOf } from '../support/scheme-mail.ts'
 import {
   OPENPGP_FEATURES,
   OPENPGP_KEYS,

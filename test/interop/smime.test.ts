@@ -9,19 +9,15 @@ import { decoded } from '../../lib/smime/entity.ts'
 import type { SmimePool } from '../../lib/smime/pool.ts'
 import { bytesOf, latin1 } from '../mail/pieces.ts'
 import {
-  ALICE,
   asMail,
   authority,
-  BOB,
   certificateOf,
-  letter,
-  opened,
   ownKey,
   schemeOf,
-  sealed,
   startPool,
-  textOf,
+  sealedText as sealed,
 } from '../smime/world.ts'
+import { ALICE, BOB, letter, opened, textOf } from '../support/scheme-mail.ts'
 import type { Certified } from '../support/certificates.ts'
 import {
   ALL_KEYS,

@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { HishoError, PermError } from '../../lib/errors.ts'
 import type { OpenPgpPool } from '../../lib/openpgp/openpgp.ts'
-import { ALICE, BOB, newKey, startPool, type TestKey } from './world.ts'
+import { newKey, startPool, type TestKey } from './world.ts'
+import { ALICE, BOB } from '../support/scheme-mail.ts'
 
 const CORPUS = process.env['HISHO_OPENPGP_CORPUS']
 

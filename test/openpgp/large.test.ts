@@ -20,7 +20,8 @@ import { collect } from '../../lib/mail/message.ts'
 import type { Opened } from '../../lib/openpgp/opening.ts'
 import type { OpenPgpPool } from '../../lib/openpgp/openpgp.ts'
 import { digestsOf } from '../../lib/openpgp/signatures.ts'
-import { ALICE, BOB, newKey, startPool, type TestKey } from './world.ts'
+import { newKey, startPool, type TestKey } from './world.ts'
+import { ALICE, BOB } from '../support/scheme-mail.ts'
 
 const STEP = 64 * 1024
 const LARGE = 1024 * 1024

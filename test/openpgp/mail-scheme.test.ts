@@ -22,20 +22,8 @@ import { LARGEST_PLAINTEXT_BYTES } from '../../lib/openpgp/limits.ts'
 import { createOpenPgpPool, type OpenPgpPool } from '../../lib/openpgp/openpgp.ts'
 import { OPENPGP } from '../../lib/openpgp/settings.ts'
 import { bytesOf, latin1 } from '../mail/pieces.ts'
-import {
-  ALICE,
-  BOB,
-  letter,
-  newKey,
-  opened,
-  ownKey,
-  schemeOf,
-  sealed,
-  startPool,
-  statusOf,
-  textOf,
-  type TestKey,
-} from './world.ts'
+import { newKey, ownKey, schemeOf, startPool, statusOf, type TestKey } from './world.ts'
+import { ALICE, BOB, letter, opened, sealed, textOf } from '../support/scheme-mail.ts'
 
 const CLOSED = 'closed: openpgp/decrypt: the message does not open'
 

@@ -8,20 +8,8 @@ import type { OpenPgpPool } from '../../lib/openpgp/openpgp.ts'
 import { bytesOf, latin1 } from '../mail/pieces.ts'
 import { gpgPeer } from '../support/openpgp-peers.ts'
 import { peer } from '../support/peers.ts'
-import {
-  ALICE,
-  BOB,
-  letter,
-  newKey,
-  opened,
-  ownKey,
-  schemeOf,
-  sealed,
-  startPool,
-  statusOf,
-  type Known,
-  type TestKey,
-} from './world.ts'
+import { newKey, ownKey, schemeOf, startPool, statusOf, type Known, type TestKey } from './world.ts'
+import { ALICE, BOB, letter, opened, sealed } from '../support/scheme-mail.ts'
 
 const PART = 'Content-Type: text/plain\r\n\r\nHello,  \r\nhere is the text.\r\n'
 

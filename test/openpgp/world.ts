@@ -1,17 +1,13 @@
 // What the tests of OpenPGP share: a pool, keys of ours and of others, and a scheme over them.
 import { SecretBytes } from '../../lib/crypto/secret-bytes.ts'
 import { normalizeAddress } from '../../lib/ibe/identity.ts'
-import type { CorrespondentKeys, FoundKey } from '../../lib/mail/correspondent-keys.ts'
-import { collect, messageBytes, readMessage } from '../../lib/mail/message.ts'
+import type { FoundKey } from '../../lib/mail/correspondent-keys.ts'
 import type { Opening, Scheme, SchemeSettings } from '../../lib/mail/scheme.ts'
 import { createOpenPgpScheme } from '../../lib/openpgp/mail-scheme.ts'
 import { createOpenPgpPool, type OpenPgpPool } from '../../lib/openpgp/openpgp.ts'
 import type { OpenPgpKeySource, OwnKey } from '../../lib/openpgp/own-keys.ts'
 import type { KeyType } from '../../lib/openpgp/key-types.ts'
-import { bytesOf, latin1 } from '../mail/pieces.ts'
-
-export const ALICE = 'alice@a.example'
-export const BOB = 'bob@b.example'
+import { correspondentsIn } from '../support/scheme-mail.ts'
 
 export function startPool(): OpenPgpPool {
   return createOpenPgpPool({ size: 1, queueLimit: 100 })
@@ -62,26 +58,6 @@ function vaultOf(sites: Readonly<Record<string, readonly OwnKey[]>>): OpenPgpKey
 export type Known = Readonly<Record<string, readonly Found[]>>
 type Found = Partial<FoundKey> & { readonly key: TestKey }
 
-function directoryOf(known: Known): CorrespondentKeys {
-  return {
-    async find(_kind, name, sources) {
-      const domain = name.slice(name.lastIndexOf('@') + 1)
-      const own = known[name] ?? []
-      return (own.length > 0 ? own : (known[domain] ?? []))
-        .map(({ key, ...more }) => ({
-          fingerprint: key.fingerprint,
-          bytes: key.certificate,
-          addresses: [name],
-          source: 'operator' as const,
-          isOfDomain: own.length === 0,
-          ...more,
-        }))
-        .filter(({ source }) => sources.includes(source))
-    },
-    harvest: async () => {},
-  }
-}
-
 export interface SchemeWorld {
   readonly pool: OpenPgpPool
   readonly known?: Known
@@ -94,61 +70,15 @@ export function schemeOf({ pool, known = {}, own = {}, ...more }: SchemeWorld): 
   return createOpenPgpScheme({
     pool,
     keys: vaultOf(own),
-    correspondentKeys: directoryOf(known),
+    correspondentKeys: correspondentsIn(known, ({ key, ...more }) => ({
+      fingerprint: key.fingerprint,
+      bytes: key.certificate,
+      ...more,
+    })),
     settingsOf: () => more.settings ?? {},
     normalizeAddress,
     opensUnbound: () => more.opensUnbound ?? false,
   })
-}
-
-export function letter(
-  fields: Readonly<Record<string, string>> = {},
-  body = 'the secret\r\n',
-): string {
-  const header = {
-    From: `Alice <${ALICE}>`,
-    To: BOB,
-    Subject: 'about the secret',
-    Date: 'Sun, 22 Nov 2026 05:00:00 +0000',
-    'Message-ID': '<1@a.example>',
-    ...fields,
-  }
-  const lines = Object.entries(header).map(([name, value]) => `${name}: ${value}\r\n`)
-  return `${lines.join('')}\r\n${body}`
-}
-
-export interface SealOptions {
-  readonly to?: readonly string[]
-  readonly author?: string | undefined
-  readonly settings?: SchemeSettings
-}
-
-/** The message on the wire. */
-export async function sealed(
-  scheme: Scheme,
-  message: string | Uint8Array,
-  { to = [BOB], author, settings = {} }: SealOptions = {},
-): Promise<Uint8Array> {
-  const [first = ''] = to
-  const domain = first.slice(first.lastIndexOf('@') + 1)
-  const offer = await scheme.offer({ domain, addresses: to, trust: [], settings })
-  if (!offer) throw new Error('no offer')
-  const bytes = typeof message === 'string' ? bytesOf(message) : message
-  return collect(messageBytes(offer.seal(to, await readMessage([bytes]), { author })))
-}
-
-export async function opened(
-  scheme: Scheme,
-  wire: string | Uint8Array,
-  to: readonly string[] = [BOB],
-): Promise<Opening> {
-  const bytes = typeof wire === 'string' ? bytesOf(wire) : wire
-  return scheme.open(await readMessage([bytes]), to)
-}
-
-export async function textOf(opening: Opening): Promise<string> {
-  if (opening.status === 'closed') return `closed: ${opening.reason}`
-  return latin1(await collect(messageBytes(opening.message)))
 }
 
 export function statusOf(opening: Opening): string | undefined {

@@ -26,22 +26,18 @@ import { bytesOf } from '../mail/pieces.ts'
 import { certify } from '../support/certificates.ts'
 import { mailAuthority, signingKey, trusting } from '../support/mail-certificates.ts'
 import {
-  ALICE,
   asMail,
-  BOB,
   certificateOf,
   clock,
   fingerprintOf,
-  letter,
-  opened,
   ownKey,
   schemeOf,
-  sealed,
   startPool,
-  textOf,
   trust,
   type SchemeWorld,
+  sealedText as sealed,
 } from './world.ts'
+import { ALICE, BOB, letter, opened, textOf } from '../support/scheme-mail.ts'
 
 const PROFILES: readonly Profile[] = ['compat', 'modern']
 const CLOSED = 'closed: smime/decrypt: it does not open with our key'

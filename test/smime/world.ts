@@ -3,14 +3,13 @@ import { createHash, createPrivateKey } from 'node:crypto'
 import type { Clock } from '../../lib/clock.ts'
 import { SecretBytes } from '../../lib/crypto/secret-bytes.ts'
 import { normalizeAddress } from '../../lib/ibe/identity.ts'
-import type { CorrespondentKeys, FoundKey } from '../../lib/mail/correspondent-keys.ts'
-import { collect, messageBytes, readMessage } from '../../lib/mail/message.ts'
-import type { Opening, Scheme, SchemeSettings } from '../../lib/mail/scheme.ts'
+import type { FoundKey } from '../../lib/mail/correspondent-keys.ts'
+import type { Scheme, SchemeSettings } from '../../lib/mail/scheme.ts'
 import { createSmimeScheme } from '../../lib/smime/mail-scheme.ts'
 import type { OwnSmimeKey } from '../../lib/smime/own-keys.ts'
 import { createSmimePool, type SmimePool } from '../../lib/smime/pool.ts'
 import type { Trust } from '../../lib/smime/trust/trust.ts'
-import { bytesOf, latin1 } from '../mail/pieces.ts'
+import { latin1 } from '../mail/pieces.ts'
 import type { Certified } from '../support/certificates.ts'
 import {
   mailAuthority,
@@ -18,9 +17,7 @@ import {
   trusting,
   type MailCertificateOptions,
 } from '../support/mail-certificates.ts'
-
-export const ALICE = 'alice@a.example'
-export const BOB = 'bob@b.example'
+import { ALICE, BOB, correspondentsIn, sealed } from '../support/scheme-mail.ts'
 
 export const authority = mailAuthority()
 export const trust = trusting(authority)
@@ -87,7 +84,15 @@ export function schemeOf({
   return createSmimeScheme({
     pool,
     keys: { contents: async () => held, latest: async () => (latest === own ? held : file) },
-    correspondentKeys: directoryOf(known, more.harvested ?? []),
+    correspondentKeys: correspondentsIn(
+      known,
+      ({ certificate, ...rest }) => ({
+        fingerprint: fingerprintOf(certificate),
+        bytes: certificate.der,
+        ...rest,
+      }),
+      more.harvested,
+    ),
     settingsOf: () => more.settings ?? {},
     normalizeAddress,
     trust: more.trust ?? trust,
@@ -97,77 +102,9 @@ export function schemeOf({
   })
 }
 
-function directoryOf(
-  known: Known,
-  harvested: { address: string; bytes: Uint8Array }[],
-): CorrespondentKeys {
-  return {
-    async find(_kind, name, sources) {
-      const own = known[name] ?? []
-      const found = own.length > 0 ? own : (known[name.slice(name.lastIndexOf('@') + 1)] ?? [])
-      return found
-        .map(({ certificate, ...more }) => ({
-          fingerprint: fingerprintOf(certificate),
-          bytes: certificate.der,
-          addresses: [name],
-          source: 'operator' as const,
-          isOfDomain: own.length === 0,
-          ...more,
-        }))
-        .filter(({ source }) => sources.includes(source))
-    },
-    harvest: async (_kind, address, bytes) => void harvested.push({ address, bytes }),
-  }
-}
-
-export function letter(
-  fields: Readonly<Record<string, string>> = {},
-  body = 'the secret\r\n',
-): string {
-  const header = {
-    From: `Alice <${ALICE}>`,
-    To: BOB,
-    Subject: 'about the secret',
-    Date: 'Sun, 22 Nov 2026 05:00:00 +0000',
-    'Message-ID': '<1@a.example>',
-    ...fields,
-  }
-  const lines = Object.entries(header).map(([name, value]) => `${name}: ${value}\r\n`)
-  return `${lines.join('')}\r\n${body}`
-}
-
-export interface SealOptions {
-  readonly to?: readonly string[]
-  readonly author?: string | undefined
-  readonly settings?: SchemeSettings
-}
-
 /** The message on the wire. */
-export async function sealed(
-  scheme: Scheme,
-  message: string | Uint8Array,
-  { to = [BOB], author, settings = {} }: SealOptions = {},
-): Promise<string> {
-  const [first = ''] = to
-  const domain = first.slice(first.lastIndexOf('@') + 1)
-  const offer = await scheme.offer({ domain, addresses: to, trust: [], settings })
-  if (!offer) throw new Error('no offer')
-  const bytes = typeof message === 'string' ? bytesOf(message) : message
-  return latin1(await collect(messageBytes(offer.seal(to, await readMessage([bytes]), { author }))))
-}
-
-export async function opened(
-  scheme: Scheme,
-  wire: string | Uint8Array,
-  to: readonly string[] = [BOB],
-): Promise<Opening> {
-  const bytes = typeof wire === 'string' ? bytesOf(wire) : wire
-  return scheme.open(await readMessage([bytes]), to)
-}
-
-export async function textOf(opening: Opening): Promise<string> {
-  if (opening.status === 'closed') return `closed: ${opening.reason}`
-  return latin1(await collect(messageBytes(opening.message)))
+export async function sealedText(...given: Parameters<typeof sealed>): Promise<string> {
+  return latin1(await sealed(...given))
 }
 
 /** A CMS message as mail of somebody's. */
