@@ -35,9 +35,10 @@ const LIST_DAYS = 7
 /** So old may a list be; what is revoked meanwhile makes a new one at once. */
 const RENEWED_MS = 3_600_000
 
-interface Made {
-  readonly list: Uint8Array
-  readonly atMs: number
+/** A CA of the vault, and its last list. */
+interface Publisher {
+  readonly authority: OwnAuthority
+  last?: { readonly list: Uint8Array; readonly atMs: number }
 }
 
 export function createOwnRevocationLists({
@@ -47,22 +48,26 @@ export function createOwnRevocationLists({
   readonly keyRing: Pick<KeyRing, 'latest'>
   readonly clock: Clock
 }): OwnRevocationLists {
-  const made = new WeakMap<VaultContents, Map<string, Made>>()
+  const known = new WeakMap<VaultContents, readonly Publisher[]>()
+  // Once for each contents: anybody may ask for lists that are not there.
+  const publishersIn = (contents: VaultContents): readonly Publisher[] => {
+    const held = known.get(contents)
+    if (held) return held
+    const publishers = authoritiesIn(contents).map((authority) => ({ authority }))
+    known.set(contents, publishers)
+    return publishers
+  }
   return {
     async at(host, path) {
-      const contents = await keyRing.latest()
-      const lists = made.get(contents) ?? new Map<string, Made>()
-      made.set(contents, lists)
-      const nowMs = clock.nowMs()
-      const place = host + path
-      const held = lists.get(place)
-      if (held && nowMs - held.atMs < RENEWED_MS) return held.list
-      const authority = authoritiesIn(contents).find(({ register }) =>
-        isPlace(register.listUrl, host, path),
+      const publisher = publishersIn(await keyRing.latest()).find(({ authority }) =>
+        isPlace(authority.register.listUrl, host, path),
       )
-      if (!authority) return undefined
+      if (!publisher) return undefined
+      const nowMs = clock.nowMs()
+      const { authority, last } = publisher
+      if (last && nowMs - last.atMs < RENEWED_MS) return last.list
       const { list } = publishList(authority, { days: LIST_DAYS, nowMs })
-      lists.set(place, { list, atMs: nowMs })
+      publisher.last = { list, atMs: nowMs }
       return list
     },
   }
