@@ -34,7 +34,12 @@ const RESTRICTED_NAMES = /^[a-z0-9][\w!#$&^.+-]*\/[a-z0-9][\w!#$&^.+-]*$/
 // RFC 2046 section 4.1.4: text of a kind that is not known is shown as text/plain.
 const TEXT = /^text\/(?!(?:plain|calendar|csv|vcard|x-vcard|directory)$)/
 const MARKUP = /html|svg|(?:java|ecma)script|\/(?:.*\+)?xml(?:-.*)?$/
-const LOADING = new Set(['message/external-body', 'multipart/x-mixed-replace'])
+const LOADING = new Set([
+  'message/external-body',
+  'multipart/x-mixed-replace',
+  'application/ms-tnef', // Outlook shows the HTML in it
+  'application/vnd.ms-tnef',
+])
 
 function isActive(type: string): boolean {
   return TEXT.test(type) || MARKUP.test(type) || LOADING.has(type)

@@ -51,6 +51,7 @@ describe('C2: the type of a part', () => {
     ['Content-Type: text/no-such-thing', PLAIN],
     ['Content-Type: message/external-body; access-type=URL', PLAIN],
     ['Content-Type: multipart/x-mixed-replace; boundary=c', PLAIN],
+    ['Content-Type: application/ms-tnef; name=winmail.dat', PLAIN],
     // What two programs could read in two ways.
     ['Content-Type: text/plain\r\nContent-Type: text/html', PLAIN],
     ['Content-Type: "text/html"', PLAIN],
