@@ -2,7 +2,8 @@
 import { fieldsNamed, fieldValue, type Field } from './header.ts'
 import { malformed } from './part-reader.ts'
 
-const LINE_BYTES = 57 // 76 columns of base64
+const LINE_BYTES = 57
+const COLUMNS = 76 // of base64, for so many
 const BLOCK_BYTES = LINE_BYTES * 1024
 
 /** CRLF lines of 76 columns. */
@@ -49,12 +50,16 @@ function asBuffer(bytes: Uint8Array): Buffer {
 }
 
 function base64Lines(bytes: Buffer): Uint8Array {
-  const encoded = Buffer.from(bytes.toString('base64'), 'latin1')
-  const lines = Math.ceil(encoded.length / 76)
+  const encoded = bytes.toString('base64')
+  const lines = Math.ceil(encoded.length / COLUMNS)
   const out = Buffer.allocUnsafe(encoded.length + lines * 2)
+  // To the end of its room, from where each line moves to its place: no further array is made, and left as garbage.
+  out.write(encoded, lines * 2, 'latin1')
   let to = 0
-  for (let from = 0; from < encoded.length; from += 76) {
-    to += encoded.copy(out, to, from, from + 76)
+  for (let from = lines * 2; from < out.length; from += COLUMNS) {
+    const end = Math.min(from + COLUMNS, out.length)
+    out.copyWithin(to, from, end)
+    to += end - from
     out[to++] = 0x0d
     out[to++] = 0x0a
   }

@@ -59,14 +59,18 @@ async function collectLimited(message: Message, limit: number): Promise<Uint8Arr
 
 const LINE_END = Buffer.from('\r\n')
 
-/** White space behind a delimiter is not looked at; what else stands there makes it another boundary. */
+/** What belongs to a delimiter, behind it. undefined: what stands there makes it another boundary. */
+export function delimiterRest(body: Buffer, behind: number): string | undefined {
+  const line = body.subarray(behind, behind + 80).toString('latin1')
+  return /^(?:--)?[ \t]*(?:\r\n|$)/.exec(line)?.[0]
+}
+
 function cut(body: Buffer, delimiter: string): Uint8Array[] {
   const parts: Uint8Array[] = []
   let start: number | undefined
   for (let at = body.indexOf(delimiter); at !== -1; at = body.indexOf(delimiter, at + 2)) {
     const behind = at + delimiter.length
-    const line = body.subarray(behind, behind + 80).toString('latin1')
-    const [rest] = /^(?:--)?[ \t]*(?:\r\n|$)/.exec(line) ?? []
+    const rest = delimiterRest(body, behind)
     if (rest === undefined) continue
     if (start !== undefined) parts.push(body.subarray(start, Math.max(start, at)))
     if (rest.startsWith('--')) return parts
@@ -76,7 +80,7 @@ function cut(body: Buffer, delimiter: string): Uint8Array[] {
   throw malformed('it ends before its last delimiter')
 }
 
-function partOf(raw: Uint8Array): Part {
+export function partOf(raw: Uint8Array): Part {
   const end = findBlankLine(raw)
   if (end === -1) throw malformed('a part without an empty line')
   return { raw, fields: parseFields(raw.subarray(0, end)), body: raw.subarray(end + 2) }

@@ -1,13 +1,18 @@
 // ASCII armor, RFC 9580 section 6. The library's own is many times slower on messages of megabytes.
 import { PermError } from '../errors.ts'
 import { base64Of } from '../mail/base64-body.ts'
-import { keepOnly, LARGE_BYTES } from '../mail/large-bytes.ts'
+import { ByteWindow } from '../mail/byte-window.ts'
+import { GrowingBytes } from '../mail/large-bytes.ts'
 import { mayHaveChecksum } from './packets.ts'
 
 export type ArmorType = 'MESSAGE' | 'PUBLIC KEY BLOCK' | 'PRIVATE KEY BLOCK' | 'SIGNATURE'
 
 /** What is decoded at once. */
 const STEP_BYTES = 64 * 1024
+/** Where the headers of a block must end. */
+const HEAD_BYTES = 16 * 1024
+/** Where its checksum and its last line must stand, and white space behind them. */
+const TAIL_BYTES = 2048
 
 /**
  * CRLF lines of 76 columns, which is the most (RFC 9580 section 6.2). The checksum says nothing, and yet GnuPG 2.2 reads past
@@ -54,71 +59,107 @@ const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
 
 /** The one block of a text, and nothing else but white space around it. PermError openpgp/decrypt, always with the same text. */
 export function readArmor(type: ArmorType, text: Uint8Array): Uint8Array {
-  const block = blockIn(type, text)
-  return decode(block, Buffer.from(new ArrayBuffer(Math.ceil((block.length * 3) / 4))))
+  const decoder = new Decoder(text.length)
+  decoder.end(blockUntilEnd(type, afterHead(type, bufferOf(text))))
+  return decoder.take()
 }
 
-/** As `readArmor`; of a large array what comes out takes the place of the text. */
-export function takeArmor(type: ArmorType, text: Uint8Array): Uint8Array {
-  if (text.length < LARGE_BYTES) return readArmor(type, text)
-  const block = blockIn(type, text)
-  return keepOnly(decode(block, block))
+/** As `readArmor`, of a text as it comes, with no more octets than `limit`. */
+export async function readArmorFrom(
+  type: ArmorType,
+  source: AsyncIterable<Uint8Array>,
+  limit: number,
+): Promise<Uint8Array> {
+  const decoder = new Decoder(limit)
+  const held = new ByteWindow()
+  let isBegun = false
+  for await (const piece of source) {
+    held.append(piece)
+    if (held.length < HEAD_BYTES + TAIL_BYTES + STEP_BYTES) continue
+    if (!isBegun) held.take(held.length - afterHead(type, held.bytes).length)
+    isBegun = true
+    const safe = held.length - TAIL_BYTES
+    const line = held.bytes.lastIndexOf(LF, safe - 1) + 1
+    decoder.push(held.take(line > 0 ? line : safe))
+  }
+  const last = isBegun ? held.bytes : afterHead(type, held.bytes)
+  decoder.end(blockUntilEnd(type, last))
+  return decoder.take()
 }
 
-function blockIn(type: ArmorType, text: Uint8Array): Buffer {
-  const all = bufferOf(text)
+function afterHead(type: ArmorType, text: Buffer): Buffer {
   const head = `-----BEGIN PGP ${type}-----`
-  const end = all.lastIndexOf(`-----END PGP ${type}-----`)
-  const start = all.indexOf(head)
-  const tail = all.subarray(end + head.length - 2).toString('latin1', 0, 1024)
-  if (start === -1 || end < start || !isBlank(all.subarray(0, start)) || tail.trim() !== '')
-    throw damaged()
-  const block = withoutHeaders(all.subarray(start + head.length, end))
+  const start = text.indexOf(head)
+  if (start === -1 || !isBlank(text.subarray(0, start))) throw damaged()
+  return withoutHeaders(text.subarray(start + head.length))
+}
+
+/** Without its checksum. */
+function blockUntilEnd(type: ArmorType, text: Buffer): Buffer {
+  const mark = `-----END PGP ${type}-----`
+  const end = text.lastIndexOf(mark)
+  if (end === -1 || !isBlank(text.subarray(end + mark.length))) throw damaged()
+  const block = text.subarray(0, end)
   return block.subarray(0, block.length - checksumBytes(block))
 }
 
 /** Armor headers (`Version: ...`) end at an empty line, RFC 9580 section 6.2.2. */
 function withoutHeaders(block: Buffer): Buffer {
-  const lines = block.subarray(0, 16 * 1024).toString('latin1')
+  const lines = block.subarray(0, HEAD_BYTES).toString('latin1')
   const empty = /^[ \t]*\r?\n(?:[!-9;-~]+:[^\n]*\n)*[ \t]*\r?\n/.exec(lines)
   if (!empty) throw damaged()
   return block.subarray(empty[0].length)
 }
 
-/**
- * In steps: there is never a second copy of a large message, and `target` may be the text itself. Lines of whole groups of
- * letters, which is what programs write, are read as they are.
- */
-function decode(text: Buffer, target: Buffer): Uint8Array {
-  let length = 0
-  let rest = ''
-  for (let from = 0; from < text.length;) {
-    const end = text.indexOf(LF, from + STEP_BYTES)
-    const to = end === -1 ? text.length : end + 1
-    const expected = (countLetters(text.subarray(from, to)) * 3) / 4
-    const lines = text.toString('latin1', from, to) // before it is written over
-    from = to
-    const written = rest === '' ? target.write(lines, length, 'base64') : -1
-    // Node skips what is no letter, and then there are too few.
-    if (written === expected) {
-      length += written
-      continue
-    }
-    const letters = rest + lines.replaceAll(/\s+/g, '')
-    const whole = to < text.length ? letters.length - (letters.length % 4) : letters.length
-    length += writeLetters(letters.slice(0, whole), target, length)
-    rest = letters.slice(whole)
+/** In steps: there is never a second copy of a large message. */
+class Decoder {
+  readonly #bytes: GrowingBytes
+  /** Letters of a group whose others are still to come. */
+  #rest = ''
+
+  constructor(limit: number) {
+    this.#bytes = new GrowingBytes(limit)
   }
-  if (length === 0) throw damaged()
-  return target.subarray(0, length)
+
+  push(text: Buffer): void {
+    for (let from = 0; from < text.length;) {
+      const end = text.indexOf(LF, from + STEP_BYTES)
+      const to = end === -1 ? text.length : end + 1
+      const lines = text.toString('latin1', from, to)
+      // What programs write is read as it is: Node passes over the ends of lines.
+      const isPlain = this.#rest === '' && PLAIN_LINES.test(lines)
+      if (isPlain && countLetters(text.subarray(from, to)) % 4 === 0)
+        this.#bytes.appendBase64(lines)
+      else this.#pushLetters(lines)
+      from = to
+    }
+  }
+
+  end(text: Buffer): void {
+    this.push(text)
+    const letters = this.#rest
+    this.#rest = ''
+    const count = letters.replace(/={1,2}$/, '').length
+    if (this.#bytes.appendBase64(letters) !== Math.floor((count * 3) / 4)) throw damaged()
+  }
+
+  take(): Uint8Array {
+    if (this.#bytes.length === 0) throw damaged()
+    return this.#bytes.take()
+  }
+
+  #pushLetters(lines: string): void {
+    const letters = this.#rest + lines.replaceAll(/\s+/g, '')
+    const padded = letters.indexOf('=')
+    const whole = padded === -1 ? letters.length : padded
+    const length = whole - (whole % 4)
+    if (this.#bytes.appendBase64(letters.slice(0, length)) !== (length * 3) / 4) throw damaged()
+    this.#rest = letters.slice(length)
+    if (this.#rest.length > 4) throw damaged()
+  }
 }
 
-function writeLetters(letters: string, target: Buffer, at: number): number {
-  const written = target.write(letters, at, 'base64')
-  const count = letters.replaceAll('=', '').length
-  if (written !== Math.floor((count * 3) / 4)) throw damaged()
-  return written
-}
+const PLAIN_LINES = /^[A-Za-z0-9+/\r\n]*$/
 
 /** One that is wrong is no reason to refuse: what matters is inside, and says so (RFC 9580 section 6.1). */
 function checksumBytes(block: Buffer): number {
@@ -126,20 +167,15 @@ function checksumBytes(block: Buffer): number {
   return /\r?\n=[A-Za-z0-9+/]{4}\s*$/.exec(tail)?.[0].length ?? 0
 }
 
-const TAIL_BYTES = 1024
-
 /** Of lines without any other white space. */
 function countLetters(text: Buffer): number {
   let count = text.length
   for (let at = text.indexOf(LF); at !== -1; at = text.indexOf(LF, at + 1))
     count -= text[at - 1] === CR ? 2 : 1
-  for (let at = text.length - 1; at >= 0 && NO_LETTERS.has(text[at]!); at--)
-    if (text[at] === PADDING) count--
   return count
 }
 
-const [LF, CR, PADDING] = [0x0a, 0x0d, 0x3d]
-const NO_LETTERS: ReadonlySet<number> = new Set([LF, CR, PADDING])
+const [LF, CR] = [0x0a, 0x0d]
 
 function isBlank(bytes: Buffer): boolean {
   return bytes.length <= 1024 && bytes.toString('latin1').trim() === ''

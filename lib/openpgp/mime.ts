@@ -1,14 +1,14 @@
 // PGP/MIME: a message whose content is encrypted, as RFC 3156 section 4 has it.
-import { Readable } from 'node:stream'
 import { decodeBase64, isInBase64 } from '../mail/base64-body.ts'
 import { contentTypeOf } from '../mail/content-type.ts'
 import { fieldsNamed, fieldValue, formatField, type Field } from '../mail/header.ts'
 import { release } from '../mail/large-bytes.ts'
-import { collect, type Message } from '../mail/message.ts'
+import type { Message } from '../mail/message.ts'
+import { readPartStream } from '../mail/part-stream.ts'
 import { malformed } from '../mail/part-reader.ts'
 import { outerFields } from '../mail/protected-header.ts'
-import { hasProtocol, readTwoParts, type Part } from '../mail/two-parts.ts'
-import { takeArmor, writeArmor } from './armor.ts'
+import { hasProtocol } from '../mail/two-parts.ts'
+import { readArmorFrom, writeArmor } from './armor.ts'
 import { LARGEST_MESSAGE_BYTES } from './limits.ts'
 
 const PROTOCOL = 'application/pgp-encrypted'
@@ -59,19 +59,21 @@ async function* formatBody(
 
 /** The packets. PermError mail/malformed or openpgp/decrypt if the two parts are not there, in order, and as described. */
 export async function readEncrypted(message: Message): Promise<Uint8Array> {
-  const [control, data] = await readTwoParts(message, LARGEST_ARMOR_BYTES)
-  if (contentTypeOf(control.fields)?.type !== PROTOCOL)
-    throw malformed(`first part: not ${PROTOCOL}`)
-  if (!/^\s*Version: *1\s*$/i.test(Buffer.from(control.body).toString('latin1', 0, 100)))
+  const { first, fields, body } = await readPartStream(message, LARGEST_ARMOR_BYTES)
+  if (contentTypeOf(first.fields)?.type !== PROTOCOL) throw malformed(`first part: not ${PROTOCOL}`)
+  if (!/^\s*Version: *1\s*$/i.test(Buffer.from(first.body).toString('latin1', 0, 100)))
     throw malformed('Version: only 1 is known')
-  if (contentTypeOf(data.fields)?.type !== 'application/octet-stream')
+  if (contentTypeOf(fields)?.type !== 'application/octet-stream')
     throw malformed('second part: not application/octet-stream')
-  return takeArmor('MESSAGE', await withoutEncoding(data))
+  return readArmorFrom('MESSAGE', withoutEncoding(fields, body), LARGEST_ARMOR_BYTES)
 }
 
 /** Armor is text: a transfer encoding is not needed, and yet some gateways put one on. */
-async function withoutEncoding({ fields, body }: Part): Promise<Uint8Array> {
-  if (isInBase64(fields)) return collect(decodeBase64(Readable.from([body])))
+function withoutEncoding(
+  fields: readonly Field[],
+  body: AsyncIterable<Uint8Array>,
+): AsyncIterable<Uint8Array> {
+  if (isInBase64(fields)) return decodeBase64(body)
   const [encoding = '7bit'] = fieldsNamed(fields, 'content-transfer-encoding').map(fieldValue)
   if (/^(?:7bit|8bit|binary)$/i.test(encoding)) return body
   throw malformed('second part: an encoding that is not known')

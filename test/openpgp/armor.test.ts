@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { PermError } from '../../lib/errors.ts'
-import { readArmor, writeArmor } from '../../lib/openpgp/armor.ts'
+import { readArmor, readArmorFrom, writeArmor } from '../../lib/openpgp/armor.ts'
 import { bytesOf } from '../mail/pieces.ts'
 
 const armored = (bytes: Uint8Array | readonly Uint8Array[]): Buffer =>
@@ -17,6 +17,13 @@ function written(bytes: Uint8Array, columns: number, lineEnd: string): Uint8Arra
   return bytesOf(
     ['-----BEGIN PGP MESSAGE-----', '', ...lines, '-----END PGP MESSAGE-----', ''].join(lineEnd),
   )
+}
+
+function streamed(text: Uint8Array, size: number): Promise<Uint8Array> {
+  async function* pieces(): AsyncGenerator<Uint8Array> {
+    for (let at = 0; at < text.length; at += size) yield text.subarray(at, at + size)
+  }
+  return readArmorFrom('MESSAGE', pieces(), text.length)
 }
 
 describe('armor of much', () => {
@@ -47,6 +54,32 @@ describe('armor of much', () => {
           const found = readArmor('MESSAGE', written(bytes, columns, lineEnd))
           assert.ok(Buffer.from(bytes).equals(found), `${columns} ${length}`)
         }
+  })
+
+  it('is read as it comes, in whatever pieces', async () => {
+    for (const columns of [64, 76, 78, 1_000_000])
+      for (const lineEnd of ['\n', '\r\n', ' \r\n'])
+        for (const length of [much.length, 61_000, 61_441, 61_442, 62_500, 64_000, 5]) {
+          const bytes = much.subarray(0, length)
+          const text = written(bytes, columns, lineEnd)
+          for (const size of [97, 65_536, text.length])
+            assert.ok(
+              Buffer.from(bytes).equals(await streamed(text, size)),
+              `${columns} ${length} ${size}`,
+            )
+        }
+  })
+
+  it('is refused as it comes, if it is altered or not all there', async () => {
+    const text = armored(much)
+    for (const at of [3, 100, 66_000, 82_000, 200_000, 399_990]) {
+      const bad = Buffer.from(text)
+      bad[at] = 0x2a // *
+      await assert.rejects(streamed(bad, 65_536), PermError)
+      await assert.rejects(streamed(text.subarray(0, at), 65_536), PermError)
+    }
+    await assert.rejects(streamed(Buffer.concat([text, text]), 65_536), PermError)
+    await assert.rejects(streamed(Buffer.concat([text, Buffer.from('more')]), 1000), PermError)
   })
 
   it('is refused with one letter that is none, wherever that stands', () => {
