@@ -1,12 +1,13 @@
 // The parts of a multipart body, read from a stream: small parts whole, the last as it comes.
 import { PermError } from '../errors.ts'
+import { ByteWindow } from './byte-window.ts'
 import { parseFields, type Field } from './header.ts'
 
 /** Reads a multipart body from a stream, RFC 2046 section 5.1.1: a delimiter is CRLF, `--`, the boundary. */
 export class PartReader {
   private readonly source: AsyncIterator<Uint8Array>
   private readonly delimiter: string
-  private held: Buffer = Buffer.alloc(0)
+  private readonly held = new ByteWindow()
 
   constructor(body: AsyncIterable<Uint8Array>, boundary: string) {
     this.source = body[Symbol.asyncIterator]()
@@ -16,20 +17,19 @@ export class PartReader {
   private async more(): Promise<void> {
     const next = await this.source.next()
     if (next.done) throw malformed('it ends before its last delimiter')
-    this.held =
-      this.held.length === 0 ? Buffer.from(next.value) : Buffer.concat([this.held, next.value])
+    this.held.append(next.value)
   }
 
   /** Text up to and without `mark`, which is taken away too. */
   private async until(mark: string, limit: number): Promise<string> {
     for (;;) {
-      const at = this.held.indexOf(mark, 0, 'latin1')
+      const at = this.held.bytes.indexOf(mark, 0, 'latin1')
       if (at > limit || (at === -1 && this.held.length > limit + mark.length)) {
         throw malformed('a part is longer than it can be')
       }
       if (at !== -1) {
-        const text = this.held.subarray(0, at).toString('latin1')
-        this.held = this.held.subarray(at + mark.length)
+        const text = this.held.take(at).toString('latin1')
+        this.held.take(mark.length)
         return text
       }
       await this.more()
@@ -50,19 +50,18 @@ export class PartReader {
     return { fields, body }
   }
 
-  /** What stands before the closing delimiter. */
+  /** What stands before the closing delimiter; a piece is good until the next one is asked for. */
   async *contents(): AsyncGenerator<Buffer> {
     const end = `${this.delimiter}--`
     for (;;) {
-      const at = this.held.indexOf(end, 0, 'latin1')
+      const at = this.held.bytes.indexOf(end, 0, 'latin1')
       if (at !== -1) {
-        yield this.held.subarray(0, at)
+        yield this.held.take(at)
         return
       }
       const safe = this.held.length - end.length
       if (safe > 0) {
-        yield this.held.subarray(0, safe)
-        this.held = this.held.subarray(safe)
+        yield this.held.take(safe)
       }
       await this.more()
     }
