@@ -123,6 +123,7 @@ describe("two sites made by the README's lines", { skip: registryMissing }, () =
           'config/plugins: add the line hisho/sign',
           'config/plugins: add the line hisho/encrypt',
           'config/plugins: add the line hisho/mta_sts',
+          'config/plugins: add the line hisho/tlsrpt',
           'config/connection.ini: set data_line_length=1000000',
         ],
         output,
