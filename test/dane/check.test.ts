@@ -7,6 +7,7 @@ import { usableRecords } from '../../lib/dane/usable.ts'
 import type { TlsaRecord } from '../../lib/dns/records.ts'
 import { AUTHORITY, certify, type Certified } from '../support/certificates.ts'
 import { HOST, NEXT_HOP, makeDaneCases, makeMaze, record } from '../support/dane-cases.ts'
+import { processorTime } from '../support/processor-time.ts'
 
 const YEARS_MS = 365 * 86_400_000
 
@@ -63,10 +64,10 @@ describe('a chain that is meant to hurt', () => {
 
   it('D21: more paths than can be walked end soon', () => {
     const maze = makeMaze()
-    const started = performance.now()
+    const took = processorTime()
     const found = check(ders(maze), [record('2 1 1', root), record('2 1 0', root)])
     assert.equal(word(found), 'tlsa-invalid')
-    assert.ok(performance.now() - started < 2000)
+    assert.ok(took() < 2000)
   })
 
   it('D21: of a thousand certificates the first few are looked at', () => {

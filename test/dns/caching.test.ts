@@ -4,6 +4,7 @@ import { createCachingResolver } from '../../lib/dns/caching.ts'
 import { createResolver, type Resolver } from '../../lib/dns/resolver.ts'
 import { PermError, TempError } from '../../lib/errors.ts'
 import { startDnsServer, type DnsServer, type Zone } from '../support/dns-server.ts'
+import { processorTime } from '../support/processor-time.ts'
 
 const HOST = 'mx.example.com'
 
@@ -112,9 +113,9 @@ describe('a resolver that remembers', () => {
   it('answers from memory in microseconds', async (t) => {
     const { resolver } = await world(t, { [HOST]: { A: ['192.0.2.1'] } })
     await resolver.resolve(HOST, 'A')
-    const started = performance.now()
+    const took = processorTime()
     for (let i = 0; i < 10_000; i += 1) await resolver.resolve(HOST, 'A')
-    assert.ok((performance.now() - started) / 10_000 < 0.1)
+    assert.ok(took() / 10_000 < 0.1)
   })
 })
 

@@ -10,6 +10,7 @@ import {
 } from '../../lib/ibe/identity.ts'
 import { periodAt } from '../../lib/ibe/period.ts'
 import { readVectors } from '../support/vectors.ts'
+import { processorTime } from '../support/processor-time.ts'
 
 interface Vectors {
   readonly addresses: readonly { text: string; expect: string; normal?: string }[]
@@ -125,8 +126,8 @@ describe('an identity', () => {
   })
 
   it('a domain that is far too long is refused before its Punycode is looked at', () => {
-    const start = performance.now()
+    const took = processorTime()
     assert.throws(() => normalizeAddress(`a@xn--bcher-${'kva'.repeat(300_000)}`), PermError)
-    assert.ok(performance.now() - start < 1000)
+    assert.ok(took() < 1000)
   })
 })

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { mailboxesIn } from '../../lib/mail/address.ts'
 import { parseFields } from '../../lib/mail/header.ts'
+import { processorTime } from '../support/processor-time.ts'
 
 const mailboxes = (block: string, name = 'to'): string[] =>
   mailboxesIn(parseFields(new TextEncoder().encode(block)), name)
@@ -76,9 +77,9 @@ describe('the addresses of a field', () => {
   ]
   for (const [title, text] of hostile) {
     it(`100 KB of ${title} take no seconds`, () => {
-      const before = performance.now()
+      const took = processorTime()
       mailboxes(`To: ${text}\r\n`)
-      assert.ok(performance.now() - before < 1_000, `${performance.now() - before} ms`)
+      assert.ok(took() < 1_000, `${took()} ms`)
     })
   }
 })

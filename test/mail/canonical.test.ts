@@ -12,6 +12,7 @@ import {
 import { parseFields } from '../../lib/mail/header.ts'
 import { readMessage } from '../../lib/mail/message.ts'
 import { anyBytes, bytesOf, cut, latin1, places } from './pieces.ts'
+import { processorTime } from '../support/processor-time.ts'
 
 const relaxedHeader = (text: string): string =>
   parseFields(bytesOf(text))
@@ -159,9 +160,9 @@ describe('the fields that a list of names stands for', () => {
 
   it('are found in no time that grows with the square of their number', () => {
     const many = parseFields(bytesOf('X: 1\r\n'.repeat(300_000)))
-    const before = performance.now()
+    const took = processorTime()
     assert.equal(fieldsSigned(many, ['x', 'x']).length, 2)
-    assert.ok(performance.now() - before < 3_000)
+    assert.ok(took() < 3_000)
   })
 })
 

@@ -15,6 +15,7 @@ import {
   type MailCertificateOptions,
 } from '../support/mail-certificates.ts'
 import { startRevocationServer, type RevocationServer } from '../support/revocation-server.ts'
+import { processorTime } from '../support/processor-time.ts'
 
 const AT = new Date(Date.now() + 600_000)
 
@@ -157,9 +158,9 @@ describe('C26: a certificate to encrypt to', () => {
     const key = { privateKey, extensions: AUTHORITY }
     const maze = Array.from({ length: 12 }, () => certify('/CN=maze', key))
     const own = certify('/CN=maze', { issuer: maze[0]!, extensions: AUTHORITY })
-    const start = performance.now()
+    const took = processorTime()
     assert.equal(await word(trust, own, maze), 'no trusted authority vouches for it')
-    assert.ok(performance.now() - start < 5000)
+    assert.ok(took() < 5000)
   })
 })
 
