@@ -24,9 +24,6 @@ import {
 import { gpg, opensslCms, type Peer } from './peers.ts'
 import { sideBySide, type Row } from './report.ts'
 
-const OURS = MAILS
-/** It is slow, and has no compiler to warm up. */
-const THEIRS = 60
 const ROUNDS = 5
 
 /** Both sites with their keys, and the program that has the same ones. */
@@ -37,9 +34,15 @@ interface Contest {
   readonly keysB: SiteKeys
   readonly filesA: (dnsPort: number) => Files
   readonly filesB: (dnsPort: number) => Files
+  readonly rivals: readonly Rival[]
+}
+
+interface Rival {
   readonly peer: Peer
-  /** How many times as fast. */
-  readonly wanted: number
+  /** In each round: it is slow, and has no compiler to warm up. */
+  readonly mails: number
+  /** How many times as fast we should be. */
+  readonly wanted?: number
 }
 
 export async function benchFilters(): Promise<Row[]> {
@@ -51,7 +54,7 @@ export async function benchFilters(): Promise<Row[]> {
       try {
         rows.push(...(await compare(contest)))
       } finally {
-        contest.peer.close?.()
+        for (const { peer } of contest.rivals) peer.close?.()
       }
     }
     return rows
@@ -80,8 +83,10 @@ async function openPgp(folder: string): Promise<Contest> {
     })),
     filesA: () => ({ [`config/hisho.keys/openpgp/${BOB}.asc`]: published(bob) }),
     filesB: () => ({ [`config/hisho.keys/openpgp/${ALICE}.asc`]: published(alice) }),
-    peer: gpg(folder, alice, bob),
-    wanted: 20,
+    rivals: [
+      { peer: gpg(folder, alice, bob), mails: 60, wanted: 20 },
+      { peer: gpg(folder, alice, bob, 'locked'), mails: 10, wanted: 20 },
+    ],
   }
 }
 
@@ -106,8 +111,7 @@ async function smimeOf(folder: string): Promise<Contest> {
       [`config/hisho.keys/smime/${BOB}.pem`]: bob.certificate,
     }),
     filesB: trusting,
-    peer: opensslCms(folder, alice, bob, 'compat'),
-    wanted: 10,
+    rivals: [{ peer: opensslCms(folder, alice, bob, 'compat'), mails: 60, wanted: 10 }],
   }
 }
 
@@ -139,7 +143,7 @@ async function compareSealing(contest: Contest, bench: Bench): Promise<Row[]> {
     'hisho/encrypt',
     {
       ours: () => start(bench, 'a', [...chain, 'hisho/encrypt'], filesOfA(contest, bench)),
-      theirs: () => startFilter(contest, bench, 'seal', chain),
+      theirs: ({ peer }) => startFilter(contest.form, peer, bench, 'seal', chain),
       bare: () => start(bench, 'a', [...chain, 'rewrite']),
     },
     (haraka, count) => rate(haraka, count, () => ({ to: BOB, bytes }), true),
@@ -149,7 +153,7 @@ async function compareSealing(contest: Contest, bench: Bench): Promise<Row[]> {
 async function compareOpening(contest: Contest, bench: Bench): Promise<Row[]> {
   const chain = ['rcpt_to.in_host_list', 'queue/discard']
   const encrypt = ['auth/flat_file', 'hisho/encrypt', 'queue/smtp_forward']
-  const recipients = Array<string>(OURS).fill(BOB)
+  const recipients = Array<string>(MAILS).fill(BOB)
   const mails = await capture(bench, encrypt, recipients, 10_240, filesOfA(contest, bench))
   const files = contest.filesB(bench.dns.port)
   return rowsOf(
@@ -157,7 +161,7 @@ async function compareOpening(contest: Contest, bench: Bench): Promise<Row[]> {
     'hisho/decrypt',
     {
       ours: () => start(bench, 'b', ['hisho/decrypt', ...chain], files),
-      theirs: () => startFilter(contest, bench, 'open', chain),
+      theirs: ({ peer }) => startFilter(contest.form, peer, bench, 'open', chain),
       bare: () => start(bench, 'b', ['rewrite', ...chain]),
     },
     (haraka, count) => openingRate(haraka, BOB, mails.slice(0, count)),
@@ -173,7 +177,8 @@ function filesOfA(contest: Contest, { dns }: Bench): Files {
 
 /** The filter in place of hisho, in the chain's place for it: before the queue. */
 function startFilter(
-  { form, peer }: Contest,
+  form: Filter['form'],
+  peer: Peer,
   bench: Bench,
   does: Filter['does'],
   chain: readonly string[],
@@ -191,79 +196,105 @@ function startFilter(
   )
 }
 
-const SIDES = ['ours', 'theirs', 'bare'] as const
-type Side = (typeof SIDES)[number]
+interface Sides {
+  readonly ours: () => Promise<Haraka>
+  readonly theirs: (rival: Rival) => Promise<Haraka>
+  /** Reads and rewrites each message. */
+  readonly bare: () => Promise<Haraka>
+}
+
+type Load = (haraka: Haraka, count: number) => Promise<number>
 
 async function rowsOf(
-  { name, peer, wanted }: Contest,
+  { name, rivals }: Contest,
   plugin: string,
-  starts: Readonly<Record<Side, () => Promise<Haraka>>>,
-  load: (haraka: Haraka, count: number) => Promise<number>,
+  sides: Sides,
+  load: Load,
 ): Promise<Row[]> {
-  const running = new Map<Side, Haraka>()
-  const time: Record<Side, number> = { ours: 0, theirs: 0, bare: 0 }
-  const measure = async (side: Side): Promise<number> => {
-    const haraka = running.get(side)!
-    const count = side === 'theirs' ? THEIRS : OURS
-    const before = processorMs(haraka)
+  const [ours, bare] = [await sides.ours(), await sides.bare()]
+  try {
+    for (let round = 0; round < WARM_UPS; round++) {
+      await load(ours, MAILS)
+      await load(bare, MAILS)
+    }
+    const rows: Row[] = []
+    for (const rival of rivals) {
+      const theirs = await sides.theirs(rival)
+      try {
+        rows.push(...(await against(rival, `${plugin}, ${name}`, { ours, bare, theirs }, load)))
+      } finally {
+        await theirs.stop()
+      }
+    }
+    return rows
+  } finally {
+    await Promise.all([ours.stop(), bare.stop()])
+  }
+}
+
+async function against(
+  { peer, mails, wanted }: Rival,
+  title: string,
+  { ours, bare, theirs }: Readonly<Record<keyof Sides, Haraka>>,
+  load: Load,
+): Promise<Row[]> {
+  /** Of the processor, for a mail, in the last round. */
+  const time = new Map<Haraka, number>()
+  const measure = async (haraka: Haraka, count: number): Promise<number> => {
+    const daemon = haraka === theirs ? peer.daemon?.() : undefined
+    const before = processorMs(haraka, daemon)
     const figure = await load(haraka, count)
-    time[side] = (processorMs(haraka) - before) / count
+    time.set(haraka, (processorMs(haraka, daemon) - before) / count)
     return figure
   }
-  try {
-    for (const side of SIDES) running.set(side, await starts[side]())
-    for (const side of ['ours', 'bare'] as const)
-      for (let round = 0; round < WARM_UPS; round++) await measure(side)
-    const result = await sideBySide(
-      ROUNDS,
-      () => measure('ours'),
-      () => measure('theirs'),
-    )
-    const most = await sideBySide(
-      ROUNDS,
-      () => measure('bare'),
-      () => measure('theirs'),
-    )
-    const what = `${plugin}, ${name}: 10 KB mails accepted`
-    return [
-      {
-        name: `${what}, against a filter that starts \`${peer.name}\``,
-        value: result.ours,
-        unit: 'mails/s',
-        ratio: result.ratio,
-        target: { least: wanted },
-      },
-      {
-        name: `${what}, without any cryptography, against that filter`,
-        value: most.ours,
-        unit: 'mails/s',
-        ratio: most.ratio,
-      },
-      {
-        name: `${plugin}, ${name}: the processor’s time for a mail, against that filter’s`,
-        value: time.ours,
-        unit: 'ms',
-        ratio: time.ours / time.theirs,
-      },
-      {
-        name: `${plugin}, ${name}: of that, what is not Haraka’s, against that filter’s`,
-        value: time.ours - time.bare,
-        unit: 'ms',
-        ratio: (time.ours - time.bare) / (time.theirs - time.bare),
-      },
-    ]
-  } finally {
-    await Promise.all([...running.values()].map((haraka) => haraka.stop()))
-  }
+  const result = await sideBySide(
+    ROUNDS,
+    () => measure(ours, MAILS),
+    () => measure(theirs, mails),
+  )
+  const most = await sideBySide(
+    ROUNDS,
+    () => measure(bare, MAILS),
+    () => measure(theirs, mails),
+  )
+  const [oursMs = 0, bareMs = 0, theirsMs = 0] = [ours, bare, theirs].map((one) => time.get(one))
+  const filter = `a filter that starts \`${peer.name}\`${peer.note ?? ''}`
+  return [
+    {
+      name: `${title}: 10 KB mails accepted, against ${filter}`,
+      value: result.ours,
+      unit: 'mails/s',
+      ratio: result.ratio,
+      ...(wanted !== undefined && { target: { least: wanted } }),
+    },
+    {
+      name: `${title}: the same Haraka without any cryptography, against that filter`,
+      value: most.ours,
+      unit: 'mails/s',
+      ratio: most.ratio,
+    },
+    {
+      name: `${title}: the processor’s time for a mail, against that filter’s`,
+      value: oursMs,
+      unit: 'ms',
+      ratio: oursMs / theirsMs,
+    },
+    {
+      name: `${title}: of that, what is not Haraka’s, against that filter’s`,
+      value: oursMs - bareMs,
+      unit: 'ms',
+      ratio: (oursMs - bareMs) / (theirsMs - bareMs),
+    },
+  ]
 }
 
 const TICK_MS = 10 // Linux: USER_HZ is 100
 
-/** Of the process that handles mail with its threads, and of those that it has started and that have ended. */
-function processorMs({ process }: Haraka): number {
+/** Of the process that handles mail with its threads, of those that it has started and that have ended, and of a daemon. */
+function processorMs({ process }: Haraka, daemon: number | undefined): number {
   const children = readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, 'latin1')
-  const pids = children.trim().split(' ').filter(Boolean)
-  return [process.pid, ...pids].reduce<number>((sum, pid) => {
+  const pids = children.trim().split(' ').filter(Boolean).map(Number)
+  return [process.pid!, ...pids, ...(daemon === undefined ? [] : [daemon])].reduce((sum, pid) => {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
     return sum + fields.slice(11, 15).reduce((all, field) => all + Number(field), 0) * TICK_MS
