@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import type { Clock } from '../clock.ts'
 import { TempError } from '../errors.ts'
 import type { CacheEntry, CacheLog, OnDamage, SharedCache } from './cache.ts'
-import { hasCode, linkEntry, writeEntry } from './entry-file.ts'
+import { FLEETING, hasCode, LASTING } from './entry-file.ts'
 import { expiresAtMs } from './ttl.ts'
 
 export interface FileCacheOptions {
@@ -22,26 +22,34 @@ export interface FileCacheOptions {
 
 /** So long after its end nobody is about to write it anew in the same moment. */
 const SWEPT_AFTER_MS = 86_400_000
+/** A file is empty for the time of a few system calls; one that is older was left so. */
+const WRITING_MS = 1000
 /** A claim is held for the time of a few system calls; one that is older was left behind. */
 const CLAIM_MS = 30_000
 
 /** A file that cannot be read or written is a TempError `cache/unreachable`. */
 export function createFileCache(options: FileCacheOptions): SharedCache {
-  const { directory, clock, lasting = true, onDamage = 'forget', log } = options
+  const { directory, clock, onDamage = 'forget', log } = options
+  const files = (options.lasting ?? true) ? LASTING : FLEETING
   // A name that any file system takes, and that tells nothing of the key.
   const fileOf = (key: string): string =>
     join(directory, `${createHash('sha256').update(key).digest('hex')}.json`)
 
-  const getEntry = async (key: string): Promise<CacheEntry | undefined> => {
-    const file = fileOf(key)
-    const text = await reaching(file, () => readIfThere(file))
-    if (text === undefined) return undefined
+  const read = async (key: string): Promise<CacheEntry | 'absent' | 'damaged'> => {
+    const text = await reaching(fileOf(key), () => readIfThere(fileOf(key)))
+    if (text === undefined) return 'absent'
     const entry = parseFile(text, key)
-    if (entry === undefined) {
-      if (onDamage === 'fail') throw new TempError('cache/malformed', `${file} is damaged`)
-      log?.warn(`cache: ${file} is damaged`)
+    if (entry === undefined) return 'damaged'
+    return entry.expiresAtMs > clock.nowMs() ? entry : 'absent'
+  }
+  const getEntry = async (key: string): Promise<CacheEntry | undefined> => {
+    const found = await read(key)
+    if (found === 'damaged') {
+      const damage = `${fileOf(key)} is damaged`
+      if (onDamage === 'fail') throw new TempError('cache/malformed', damage)
+      log?.warn(`cache: ${damage}`)
     }
-    return entry && entry.expiresAtMs > clock.nowMs() ? entry : undefined
+    return typeof found === 'string' ? undefined : found
   }
   const forget = (key: string): Promise<void> =>
     reaching(fileOf(key), () => rm(fileOf(key), { force: true }))
@@ -52,14 +60,16 @@ export function createFileCache(options: FileCacheOptions): SharedCache {
   const set = async (key: string, value: string, ttlSeconds: number): Promise<void> => {
     const text = textOf(key, value, ttlSeconds)
     if (ttlSeconds <= 0) return forget(key)
-    await reaching(fileOf(key), () => writeEntry(fileOf(key), text, { lasting }))
+    await reaching(fileOf(key), () => files.write(fileOf(key), text))
   }
   /** What is over, or damaged, gives its place to one of those who want it. */
   const replaceIfOver = async (key: string, text: string): Promise<boolean> => {
     const file = fileOf(key)
     const done = await whileAlone(`${file}.claim`, async () => {
+      const isYoung = (await ageMs(file)) < WRITING_MS
+      if (isYoung && (await read(key)) === 'damaged') return false // somebody is writing it
       if ((await getEntry(key)) !== undefined) return false
-      await writeEntry(file, text, { lasting })
+      await files.write(file, text)
       return true
     })
     return done ?? false
@@ -83,8 +93,8 @@ export function createFileCache(options: FileCacheOptions): SharedCache {
       const text = textOf(key, value, ttlSeconds)
       if (ttlSeconds <= 0) return false
       return reaching(fileOf(key), async () => {
-        const linked = await linkEntry(fileOf(key), text, { lasting })
-        return linked === 'done' || replaceIfOver(key, text)
+        const created = await files.create(fileOf(key), text)
+        return created === 'done' || replaceIfOver(key, text)
       })
     },
     async keys(prefix) {
@@ -114,8 +124,7 @@ async function reaching<T>(file: string, work: () => Promise<T>): Promise<T> {
 
 /** What no two processes do at once; undefined: another one is doing it. */
 async function whileAlone<T>(claim: string, work: () => Promise<T>): Promise<T | undefined> {
-  const age = Date.now() - ((await unlessAbsent(() => stat(claim)))?.mtimeMs ?? Infinity)
-  if (age > CLAIM_MS) await rm(claim, { force: true })
+  if ((await ageMs(claim)) > CLAIM_MS) await rm(claim, { force: true })
   try {
     await (await open(claim, 'wx', 0o600)).close()
   } catch (error) {
@@ -127,6 +136,11 @@ async function whileAlone<T>(claim: string, work: () => Promise<T>): Promise<T |
   } finally {
     await rm(claim, { force: true })
   }
+}
+
+/** Without a file: none. */
+async function ageMs(file: string): Promise<number> {
+  return Date.now() - ((await unlessAbsent(() => stat(file)))?.mtimeMs ?? Infinity)
 }
 
 async function namesIn(directory: string): Promise<readonly string[]> {

@@ -34,7 +34,7 @@ export function createThreads({ store, days, log, sweep }: ThreadsOptions): Thre
       if (days === 0) return
       try {
         for (const id of messageIdsIn(fields, 'message-id').slice(0, 1))
-          await store.set(keyOf(id), '1', days * DAY_SECONDS)
+          await store.setIfAbsent(keyOf(id), '1', days * DAY_SECONDS)
       } catch (error) {
         if (!(error instanceof HishoError)) throw error
         log('warn', `an answer to this message may go in clear: ${error.message}`)

@@ -25,12 +25,15 @@ import { createTestLog } from './log.ts'
 const MODULE = join(__dirname, '..', '..', 'lib', 'cache', 'file.js')
 const CENTURY_SECONDS = 100 * 31_557_600
 
-sharedCacheContract('a directory of files', async (t: TestContext) => {
-  const folder = mkdtempSync(join(tmpdir(), 'hisho-store-'))
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
-  const clock = createTestClock()
-  return { clock, cache: createFileCache({ directory: join(folder, 'store'), clock }) }
-})
+for (const lasting of [true, false]) {
+  const name = `a directory of files that ${lasting ? '' : 'need not '}survive a power cut`
+  sharedCacheContract(name, async (t: TestContext) => {
+    const folder = mkdtempSync(join(tmpdir(), 'hisho-store-'))
+    t.after(() => rmSync(folder, { recursive: true, force: true }))
+    const clock = createTestClock()
+    return { clock, cache: createFileCache({ directory: join(folder, 'store'), clock, lasting }) }
+  })
+}
 
 describe('a cache in files', () => {
   let folder = ''
@@ -167,38 +170,63 @@ describe('a cache in files', () => {
     assert.equal(readdirSync(directory).length, 1)
   })
 
-  it('of several processes that want one key one gets it, when it is absent and when it is over', async () => {
-    const script = `
+  for (const lasting of [true, false]) {
+    it(`of several processes that want one key one gets it, absent or over, ${lasting ? '' : 'not '}lasting`, async () => {
+      const script = `
       const { createFileCache } = require(${JSON.stringify(MODULE)})
       const [directory, name, startMs] = process.argv.slice(1)
       const won = []
       const work = async () => {
-        const cache = createFileCache({ directory, clock: { nowMs: Date.now }, onDamage: 'fail' })
+        const cache = createFileCache({ directory, clock: { nowMs: Date.now }, lasting: ${lasting}, onDamage: 'fail' })
         while (Date.now() < Number(startMs)) await new Promise(setImmediate)
         for (let at = 0; at < 200; at++) if (await cache.setIfAbsent('lease ' + at, name, 600)) won.push(at)
         process.stdout.write(JSON.stringify(won))
       }
       work().catch((error) => { console.error(error); process.exitCode = 1 })`
-    const past = createFileCache({ directory, clock: createTestClock(Date.now() - 100_000) })
-    for (let at = 0; at < 100; at += 1) await past.set(`lease ${at}`, 'old', 60)
-    const startMs = String(Date.now() + 700)
-    const outputs = await Promise.all(
-      ['x', 'y', 'z'].map(async (name) => {
-        const child = spawn(process.execPath, ['-e', script, directory, name, startMs], {
-          stdio: ['ignore', 'pipe', 'inherit'],
-        })
-        const pieces: string[] = []
-        child.stdout.on('data', (piece) => pieces.push(String(piece)))
-        assert.deepEqual(await once(child, 'close'), [0, null])
-        return JSON.parse(pieces.join('')) as number[]
-      }),
-    )
-    const won = outputs.flat().toSorted((one, other) => one - other)
-    assert.deepEqual(
-      won,
-      Array.from({ length: 200 }, (_, at) => at),
-    )
-    assert.equal(readdirSync(directory).length, 200, 'nothing is left of the claims')
+      const past = createFileCache({ directory, clock: createTestClock(Date.now() - 100_000) })
+      for (let at = 0; at < 100; at += 1) await past.set(`lease ${at}`, 'old', 60)
+      const startMs = String(Date.now() + 700)
+      const outputs = await Promise.all(
+        ['x', 'y', 'z'].map(async (name) => {
+          const child = spawn(process.execPath, ['-e', script, directory, name, startMs], {
+            stdio: ['ignore', 'pipe', 'inherit'],
+          })
+          const pieces: string[] = []
+          child.stdout.on('data', (piece) => pieces.push(String(piece)))
+          assert.deepEqual(await once(child, 'close'), [0, null])
+          return JSON.parse(pieces.join('')) as number[]
+        }),
+      )
+      const won = outputs.flat().toSorted((one, other) => one - other)
+      assert.deepEqual(
+        won,
+        Array.from({ length: 200 }, (_, at) => at),
+      )
+      assert.equal(readdirSync(directory).length, 200, 'nothing is left of the claims')
+    })
+  }
+
+  it('a file that was left empty is waited for a moment, and then replaced', async () => {
+    const cache = createFileCache({ directory, clock, lasting: false })
+    assert.equal(await cache.setIfAbsent('a', 'x', 60), true)
+    writeFileSync(onlyFile(), '')
+    assert.equal(await cache.setIfAbsent('a', 'y', 60), false)
+    utimesSync(onlyFile(), new Date(0), new Date(0))
+    assert.equal(await cache.setIfAbsent('a', 'y', 60), true)
+    assert.equal(await cache.get('a'), 'y')
+  })
+
+  it('an entry that the disk has no space for leaves nothing', { skip: mountMissing }, async () => {
+    const disk = mountSmallDisk('64k')
+    try {
+      const store = join(disk.directory, 'store')
+      const cache = createFileCache({ directory: store, clock, lasting: false })
+      await assert.rejects(cache.setIfAbsent('a', 'x'.repeat(100_000), 60), unreachable)
+      assert.deepEqual(readdirSync(store), [])
+      assert.equal(await cache.setIfAbsent('a', 'x', 60), true)
+    } finally {
+      disk.close()
+    }
   })
 
   it('goes on without a claim that was left behind', async () => {
