@@ -1,8 +1,7 @@
 // The files of a file cache: written as a whole, in as few system calls as there can be, for one or two stand in each message's way.
 import { randomBytes } from 'node:crypto'
-import { writeFile as writeFileWithCallback } from 'node:fs'
+import { writeFile as writeFileWithCallback, type Stats } from 'node:fs'
 import { chown, link, open, rename, rm, stat } from 'node:fs/promises'
-import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 import { makeOwnDirectory } from '../disk/own-directory.ts'
 
@@ -13,44 +12,55 @@ export interface EntryFiles {
   create(file: string, text: string): Promise<'done' | 'taken' | 'unable'>
 }
 
-/** What survives a power cut. */
-export const LASTING: EntryFiles = {
-  async write(file, text) {
-    const temporary = await writeTemporary(file, text, syncing)
-    await moveTo(file, temporary)
-    await syncDirectory(file)
-  },
-  async create(file, text) {
-    const temporary = await writeTemporary(file, text, syncing)
-    try {
-      await link(temporary, file)
-    } catch (error) {
-      if (hasCode(error, 'EEXIST')) return 'taken'
-      if (NO_LINKS.some((code) => hasCode(error, code))) return 'unable'
-      throw error
-    } finally {
-      await rm(temporary, { force: true })
-    }
-    await syncDirectory(file)
-    return 'done'
-  },
+export interface EntryFilesOptions {
+  readonly directory: string
+  /** What does not last may after a crash be gone, or empty. What was created a moment ago may still be empty too. */
+  readonly lasting: boolean
 }
 
-/** What after a crash may be gone, or empty. A file that was created a moment ago may still be empty too. */
-export const FLEETING: EntryFiles = {
-  async write(file, text) {
-    await moveTo(file, await writeTemporary(file, text, writing))
-  },
-  async create(file, text) {
-    try {
-      await inDirectory(file, () => writing(file, text))
+export function createEntryFiles({ directory, lasting }: EntryFilesOptions): EntryFiles {
+  const giveToOwner = createGiver(directory)
+  const writeNew = (file: string, text: string): Promise<void> =>
+    inDirectory(directory, () => (lasting ? writeAndSync : writeOnly)(file, text, giveToOwner))
+  /** Under a name of its own: two writers must not remove each other's file. */
+  const writeTemporary = async (file: string, text: string): Promise<string> => {
+    const temporary = `${file}.${randomBytes(6).toString('hex')}.tmp`
+    await writeNew(temporary, text).catch((error: unknown) => removeAndThrow(temporary, error))
+    return temporary
+  }
+  return {
+    async write(file, text) {
+      const temporary = await writeTemporary(file, text)
+      await rename(temporary, file).catch((error: unknown) => removeAndThrow(temporary, error))
+      if (lasting) await syncDirectory(directory)
+    },
+    async create(file, text) {
+      try {
+        if (lasting) await createByLink(file, await writeTemporary(file, text))
+        else await writeNew(file, text)
+      } catch (error) {
+        if (hasCode(error, 'EEXIST')) return 'taken'
+        if (lasting && NO_LINKS.some((code) => hasCode(error, code))) return 'unable'
+        if (lasting || isOfOpening(error)) throw error
+        return removeAndThrow(file, error) // ours, and cut
+      }
+      if (lasting) await syncDirectory(directory)
       return 'done'
-    } catch (error) {
-      if (hasCode(error, 'EEXIST')) return 'taken'
-      if (!isOfOpening(error)) await rm(file, { force: true }) // ours, and cut
-      throw error
-    }
-  },
+    },
+  }
+}
+
+async function createByLink(file: string, temporary: string): Promise<void> {
+  try {
+    await link(temporary, file)
+  } finally {
+    await rm(temporary, { force: true })
+  }
+}
+
+async function removeAndThrow(file: string, error: unknown): Promise<never> {
+  await rm(file, { force: true })
+  throw error
 }
 
 const NO_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']
@@ -63,17 +73,27 @@ function isOfOpening(error: unknown): boolean {
   return error instanceof Error && 'syscall' in error && error.syscall === 'open'
 }
 
-type WriteNew = (file: string, text: string) => Promise<void>
+type Give = (file: string) => Promise<void>
+
+/** Haraka must be able to read what root wrote. */
+function createGiver(directory: string): Give {
+  let owner: Pick<Stats, 'uid' | 'gid'> | undefined
+  return async (file) => {
+    if (process.geteuid?.() !== 0) return
+    owner ??= await stat(directory)
+    if (owner.uid !== 0 || owner.gid !== 0) await chown(file, owner.uid, owner.gid)
+  }
+}
 
 // That of node:fs/promises makes an object of each file, which takes as long as to write it.
 const writeFile = promisify(writeFileWithCallback)
 
-const writing: WriteNew = async (file, text) => {
+async function writeOnly(file: string, text: string, giveToOwner: Give): Promise<void> {
   await writeFile(file, text, { flag: 'wx', mode: 0o600 })
   await giveToOwner(file)
 }
 
-const syncing: WriteNew = async (file, text) => {
+async function writeAndSync(file: string, text: string, giveToOwner: Give): Promise<void> {
   const handle = await open(file, 'wx', 0o600)
   try {
     await handle.writeFile(text)
@@ -84,48 +104,20 @@ const syncing: WriteNew = async (file, text) => {
   }
 }
 
-/** Haraka must be able to read what root wrote. */
-async function giveToOwner(file: string): Promise<void> {
-  if (process.geteuid?.() !== 0) return
-  const { uid, gid } = await stat(dirname(file))
-  if (uid !== 0 || gid !== 0) await chown(file, uid, gid)
-}
-
-/** Under a name of its own: two writers must not remove each other's file. */
-async function writeTemporary(file: string, text: string, writeNew: WriteNew): Promise<string> {
-  const temporary = `${file}.${randomBytes(6).toString('hex')}.tmp`
-  try {
-    await inDirectory(file, () => writeNew(temporary, text))
-  } catch (error) {
-    await rm(temporary, { force: true })
-    throw error
-  }
-  return temporary
-}
-
-async function moveTo(file: string, temporary: string): Promise<void> {
-  try {
-    await rename(temporary, file)
-  } catch (error) {
-    await rm(temporary, { force: true })
-    throw error
-  }
-}
-
 /** It is made with the first entry. */
-async function inDirectory(file: string, work: () => Promise<void>): Promise<void> {
+async function inDirectory(directory: string, work: () => Promise<void>): Promise<void> {
   try {
     await work()
   } catch (error) {
     if (!hasCode(error, 'ENOENT')) throw error
-    await makeOwnDirectory(dirname(file))
+    await makeOwnDirectory(directory)
     await work()
   }
 }
 
 /** The new name itself must survive a power cut. */
-async function syncDirectory(file: string): Promise<void> {
-  const directory = await open(dirname(file), 'r')
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r')
   await directory.sync().catch(() => {}) // not every file system can
   await directory.close()
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import type { Clock } from '../clock.ts'
 import { TempError } from '../errors.ts'
 import type { CacheEntry, CacheLog, OnDamage, SharedCache } from './cache.ts'
-import { FLEETING, hasCode, LASTING } from './entry-file.ts'
+import { createEntryFiles, hasCode } from './entry-file.ts'
 import { expiresAtMs } from './ttl.ts'
 
 export interface FileCacheOptions {
@@ -29,8 +29,8 @@ const CLAIM_MS = 30_000
 
 /** A file that cannot be read or written is a TempError `cache/unreachable`. */
 export function createFileCache(options: FileCacheOptions): SharedCache {
-  const { directory, clock, onDamage = 'forget', log } = options
-  const files = (options.lasting ?? true) ? LASTING : FLEETING
+  const { directory, clock, lasting = true, onDamage = 'forget', log } = options
+  const files = createEntryFiles({ directory, lasting })
   // A name that any file system takes, and that tells nothing of the key.
   const fileOf = (key: string): string =>
     join(directory, `${createHash('sha256').update(key).digest('hex')}.json`)
