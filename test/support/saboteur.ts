@@ -37,11 +37,25 @@ export function saboteurFiles(victim = 'hisho/encrypt', method = 'protect_messag
     'plugins/saboteur.js': `
 const fs = require('fs')
 const promises = require('fs/promises')
-const { link, rename } = promises
+const { rename } = promises
+const { open, close } = fs
 const { Worker } = require('worker_threads')
 const post = Worker.prototype.postMessage
 const how = () => fs.readFileSync(process.env.HARAKA + '/config/saboteur', 'utf8')
 const die = () => process.kill(process.pid, 'SIGKILL')
+const memories = new Set()
+fs.open = (path, ...rest) => {
+  const done = rest.pop()
+  open(path, ...rest, (error, fd) => {
+    if (!error && String(path).includes('/hisho.store/opened/')) memories.add(fd)
+    done(error, fd)
+  })
+}
+fs.close = (fd, done) =>
+  close(fd, (error) => {
+    if (memories.delete(fd) && how() === 'kill when remembered') die()
+    if (done) done(error)
+  })
 exports.register = function () {
   this.register_hook('mail', 'arm')
   this.register_hook('data_post', 'before', -90)
@@ -62,10 +76,6 @@ exports.arm = function (next, connection) {
   }
   victim['${method}'] = broken[how()] || victim.__original
   Worker.prototype.postMessage = how() === 'kill threads' ? function () { this.terminate() } : post
-  promises.link = async (...args) => {
-    await link(...args)
-    if (how() === 'kill when remembered') die()
-  }
   let renames = 0
   let held = 0
   promises.rename = async (...args) => {
