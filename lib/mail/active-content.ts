@@ -99,7 +99,7 @@ function endOfHeader(
 
 /** RFC 5322 section 2.2: no control character stands in a header. Some programs take a bare CR for the end of a line. */
 function withoutControls(header: string): string {
-  // oxlint-disable-next-line no-control-regex
+  // oxlint-disable-next-line no-control-regex -- they are what is looked for
   return header.replaceAll(/[\0-\x08\x0b\x0c\x0e-\x1f]|\r(?!\n)/g, ' ')
 }
 

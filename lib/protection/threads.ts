@@ -33,8 +33,11 @@ export function createThreads({ store, days, log, sweep }: ThreadsOptions): Thre
     async remember(fields) {
       if (days === 0) return
       try {
-        for (const id of messageIdsIn(fields, 'message-id').slice(0, 1))
-          await store.setIfAbsent(keyOf(id), '1', days * DAY_SECONDS)
+        for (const id of messageIdsIn(fields, 'message-id').slice(0, 1)) {
+          const entry = [keyOf(id), '1', days * DAY_SECONDS] as const
+          // To create is cheaper; what is there may be near its end, or was left by a process that died as it wrote.
+          if (!(await store.setIfAbsent(...entry))) await store.set(...entry)
+        }
       } catch (error) {
         if (!(error instanceof HishoError)) throw error
         log('warn', `an answer to this message may go in clear: ${error.message}`)

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
@@ -29,6 +29,23 @@ describe('what came encrypted', () => {
     assert.equal(await threads(0).wasEncrypted(['<secret-id@b.example>']), false)
     nowMs += 2 * 86_400_000
     assert.equal(await memory.wasEncrypted(['<secret-id@b.example>']), false)
+  })
+
+  it('C20: what comes once more is remembered anew, also where a process died as it wrote', async () => {
+    const folder = join(directory, 'fleeting')
+    const fleeting = createFileCache({ directory: folder, clock, lasting: false })
+    const memory = createThreads({ store: fleeting, days: 2, log: () => {} })
+    const message = fieldsOf('Message-ID: <again@b.example>\n')
+    await memory.remember(message)
+    nowMs += 86_400_000
+    await memory.remember(message)
+    nowMs += 1.5 * 86_400_000
+    assert.equal(await memory.wasEncrypted(['<again@b.example>']), true)
+    const [name = ''] = readdirSync(folder)
+    writeFileSync(join(folder, name), '')
+    assert.equal(await memory.wasEncrypted(['<again@b.example>']), false)
+    await memory.remember(message)
+    assert.equal(await memory.wasEncrypted(['<again@b.example>']), true)
   })
 
   it('is not remembered without an id, and a store that fails is no reason not to deliver', async () => {
